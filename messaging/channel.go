@@ -1,0 +1,86 @@
+package messaging
+
+import (
+	"context"
+	"time"
+)
+
+// Driver opens channels for instances of one environment. The type parameter
+// is the fork between the worlds: a Driver[LiveInstance] cannot be given a
+// test instance.
+type Driver[I LiveInstance | TestInstance] interface {
+	// Name returns the driver's name as instances carry it.
+	Name() DriverName
+	// Open returns the channel of an instance. It must not wait for a network:
+	// what happens later is reported. The channel lives until Close.
+	Open(ctx context.Context, instance I) (Channel, error)
+}
+
+// Channel is one instance's way to its network.
+type Channel interface {
+	// Window is the largest batch that Send takes.
+	Window() int
+	// Send hands a batch to the network in its order, every message under its
+	// WAMessageID, and returns one outcome for each. A message that comes again
+	// under an id that the network has carried is not carried twice. Send waits
+	// for the network's answers; a channel whose answers come much later returns
+	// Pending and reports them.
+	Send(ctx context.Context, batch []Outgoing) []Outcome
+	// Close ends the channel and waits for what it started.
+	Close() error
+}
+
+// Outgoing is a message on its way to a channel.
+type Outgoing struct {
+	MessageID   string
+	InstanceID  string
+	WAMessageID string
+	To          Address
+	Content     Content
+	Sandbox     *Override
+	Attempt     int // 1 for the first try
+}
+
+// Verdict is what became of a try.
+type Verdict uint8
+
+// The verdicts.
+const (
+	// Accepted: the network took the message and said so at Outcome.At.
+	Accepted Verdict = iota
+	// Pending: the network has the message but has not acknowledged it; the
+	// acknowledgement will be reported. Order is settled, others may follow.
+	Pending
+	// Deferred: a temporary fault; the message was not carried. Try again at
+	// Outcome.Due, or when the instance is connected again if Due is zero.
+	Deferred
+	// Held: a lock holds this recipient until Outcome.Due; others may pass.
+	Held
+	// Refused: a final fault; the message fails with Outcome.Error.
+	Refused
+)
+
+// Outcome is a channel's answer for one message.
+type Outcome struct {
+	Verdict Verdict
+	At      time.Time
+	Due     time.Time
+	Error   *SendError
+}
+
+// Reporter takes records. When Report returns nil, they are durable.
+type Reporter interface {
+	Report(ctx context.Context, records ...Record) error
+}
+
+// Clock tells a world's time and calls back when it is due. The live world has
+// the machine's clock; every workspace's test world has one that can be frozen
+// and moved.
+type Clock interface {
+	// Now returns the world's time in UTC.
+	Now() time.Time
+	// At calls f once the world's time has reached due, on the clock's own
+	// goroutine: f must not block. Calls are made in the order of their due
+	// times. The returned function forgets the call if it has not been made.
+	At(due time.Time, f func()) (forget func())
+}
