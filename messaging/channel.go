@@ -25,6 +25,9 @@ type Channel interface {
 	// under an id that the network has carried is not carried twice. Send waits
 	// for the network's answers; a channel whose answers come much later returns
 	// Pending and reports them.
+	//
+	// Behind a message that it defers or holds, Send carries nothing to the same
+	// recipient: order within a recipient is never broken.
 	Send(ctx context.Context, batch []Outgoing) []Outcome
 	// Close ends the channel and waits for what it started.
 	Close() error
@@ -32,6 +35,8 @@ type Channel interface {
 
 // Outgoing is a message on its way to a channel.
 type Outgoing struct {
+	WorkspaceID string
+	Environment Environment
 	MessageID   string
 	InstanceID  string
 	WAMessageID string
@@ -82,5 +87,12 @@ type Clock interface {
 	// At calls f once the world's time has reached due, on the clock's own
 	// goroutine: f must not block. Calls are made in the order of their due
 	// times. The returned function forgets the call if it has not been made.
+	//
+	// At is for waits that a rehearsal may skip (schedules, retries, the delays
+	// of a simulated network): a clock in instant mode calls f at once, though
+	// Now has not reached due.
 	At(due time.Time, f func()) (forget func())
+	// Deadline is At for what must not come early (expiries, lost
+	// acknowledgements): no mode skips the wait.
+	Deadline(due time.Time, f func()) (forget func())
 }

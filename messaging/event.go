@@ -45,12 +45,15 @@ type Record interface{ record() }
 // StatusChange says that a message has got somewhere. It may come late or
 // twice; State.Apply sorts that out.
 type StatusChange struct {
-	MessageID string
-	Status    Status
-	At        time.Time
-	Attempts  int        // tries so far, when known
-	Error     *SendError // of failed, expired, canceled, held, and of queued after a fault
-	Due       time.Time  // when a waiting message may be tried next; zero: at once
+	WorkspaceID string
+	Environment Environment
+	MessageID   string
+	Status      Status
+	At          time.Time
+	Attempts    int        // tries so far, when known
+	Error       *SendError // of failed, expired, canceled, held, and of queued after a fault
+	Due         time.Time  // when a waiting message may be tried next; zero: at once
+	Parked      bool       // the message waits only for another one to the same recipient
 }
 
 // InboundMessage is a message from a contact. It is recorded once by its
@@ -59,12 +62,14 @@ type InboundMessage struct{ Message Message }
 
 // InstanceChange says that an instance was seen in another state.
 type InstanceChange struct {
-	InstanceID string
-	Type       EventType
-	State      InstanceState
-	Reason     string
-	Until      time.Time
-	At         time.Time
+	WorkspaceID string
+	Environment Environment
+	InstanceID  string
+	Type        EventType
+	State       InstanceState
+	Reason      string
+	Until       time.Time
+	At          time.Time
 }
 
 func (StatusChange) record()   {}

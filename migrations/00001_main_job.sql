@@ -115,19 +115,22 @@ CREATE INDEX messages_instance ON messages (instance_id, id);
 CREATE UNIQUE INDEX messages_inbound ON messages (instance_id, wa_message_id) WHERE direction = 'inbound';
 
 -- What the network has not taken yet. Narrow, and a row goes when its message has been sent or has ended.
+-- position is the order of the commits; due_at 0 means at once; a parked row waits for another one to the same recipient.
 CREATE TABLE outbox (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, -- only: sqlite
-    position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- only: postgres
     workspace_id TEXT NOT NULL,
     environment TEXT NOT NULL,
-    message_id TEXT NOT NULL UNIQUE,
+    message_id TEXT NOT NULL PRIMARY KEY,
     instance_id TEXT NOT NULL,
     priority SMALLINT NOT NULL,
+    position BIGINT NOT NULL,
     due_at BIGINT NOT NULL,
-    attempts BIGINT NOT NULL
-);
+    expires_at BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    parked BOOLEAN NOT NULL
+)
+WITHOUT ROWID -- only: sqlite
+;
 CREATE INDEX outbox_lane ON outbox (instance_id, priority, position);
-CREATE INDEX outbox_due ON outbox (due_at) WHERE due_at > 0;
 
 -- The last sequence handed out in each tenancy. Its row lock orders the writers of events on several nodes.
 CREATE TABLE event_heads (

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"portaria/auth"
+	"portaria/events"
+	"portaria/gateway"
+	"portaria/instances"
+	"portaria/messaging"
+	"portaria/outbox"
+	"portaria/sandbox"
+	"portaria/store"
+)
+
+// app is the whole gateway, wired. The order of its life is: new (nothing
+// runs), recover (what an earlier process left is taken up), serve, close.
+type app struct {
+	log       *slog.Logger
+	store     *store.Store
+	journal   *events.Journal
+	clocks    *sandbox.Clocks
+	sandbox   *sandbox.Driver
+	manager   *instances.Manager
+	outbox    *outbox.Dispatcher
+	directory *auth.Directory
+	keys      *auth.Keys
+	logs      *store.LogBook
+	server    *gateway.Server
+}
+
+// appOptions are what an app is made of beyond its store.
+type appOptions struct {
+	log            *slog.Logger
+	bcryptCost     int
+	trustedProxies []netip.Prefix
+}
+
+// newApp wires the rooms. This is the only place that knows all of them.
+func newApp(s *store.Store, o appOptions) (*app, error) {
+	a := &app{log: o.log, store: s, journal: events.NewJournal(s), logs: s.LogBook()}
+	var err error
+	if a.clocks, err = sandbox.NewClocks(sandbox.ClocksOptions{Store: s, Logger: o.log, Idle: a.idle}); err != nil {
+		return nil, err
+	}
+	if a.sandbox, err = sandbox.New(sandbox.Options{Store: s, Reporter: s, Clocks: a.clocks, Logger: o.log}); err != nil {
+		return nil, err
+	}
+	a.manager = instances.NewManager(instances.Options{
+		Store: s, Test: a.sandbox, Logger: o.log,
+		Connected: func(id string) { a.outbox.Wake(id) },
+		Drain: func(ctx context.Context, i messaging.Instance) error {
+			return a.outbox.Drain(ctx, outbox.LaneRef{WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID})
+		},
+		Now: func(t messaging.Tenancy) time.Time { return a.clockOf(t).Now() },
+	})
+	a.outbox = outbox.New(outbox.Options{
+		Store: s, Reporter: s, Channels: a.manager, Logger: o.log, Refuses: sandbox.RefusesAtOnce,
+		Clocks: func(ref outbox.LaneRef) messaging.Clock { return a.clock(ref.WorkspaceID, ref.Environment) },
+	})
+	s.Tell(a.tell)
+	if a.directory, err = auth.New(auth.Options{Store: s, Logger: o.log}); err != nil {
+		return nil, err
+	}
+	if a.keys, err = auth.NewKeys(auth.KeysOptions{Store: s, Directory: a.directory, BcryptCost: o.bcryptCost}); err != nil {
+		return nil, err
+	}
+	a.server, err = gateway.New(gateway.Options{
+		Auth: a.directory, Sender: a.outbox, Instances: a.manager, Reader: s, Awaiter: a.journal, Clocks: a.clocks,
+		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
+		TrustedProxies: o.trustedProxies, Version: version(),
+	})
+	return a, err
+}
+
+// tell passes committed events on. It runs on the committer's goroutine.
+func (a *app) tell(committed store.Committed) {
+	a.journal.Tell(committed)
+	for i := range committed {
+		if committed[i].Instance != nil {
+			a.manager.Observe(*committed[i].Instance)
+		}
+	}
+}
+
+func (a *app) clockOf(t messaging.Tenancy) messaging.Clock {
+	return a.clock(t.Workspace(), t.Environment())
+}
+
+// clock returns a world's clock: the machine's, or a test world's own.
+func (a *app) clock(workspace string, env messaging.Environment) messaging.Clock {
+	if env == messaging.Test {
+		return a.clocks.For(workspace)
+	}
+	return machineClock{}
+}
+
+// idle waits until nothing of a test world is in hand.
+func (a *app) idle(ctx context.Context, workspace string) error {
+	if err := a.outbox.Idle(ctx, workspace); err != nil {
+		return err
+	}
+	return a.sandbox.Idle(ctx, workspace)
+}
+
+// Ready implements gateway.Readiness.
+func (a *app) Ready(ctx context.Context) error { return a.store.Ping(ctx) }
+
+// recover takes up what an earlier process left, before the first request.
+func (a *app) recover(ctx context.Context) error {
+	if err := a.directory.Load(ctx); err != nil {
+		return fmt.Errorf("load keys: %w", err)
+	}
+	if err := a.manager.Load(ctx); err != nil {
+		return fmt.Errorf("load instances: %w", err)
+	}
+	if err := a.sandbox.Recover(ctx); err != nil {
+		return err
+	}
+	if err := a.outbox.Recover(ctx); err != nil {
+		return fmt.Errorf("recover outbox: %w", err)
+	}
+	return nil
+}
+
+// serve answers requests until ctx ends, then lets what is in hand finish.
+func (a *app) serve(ctx context.Context, listener net.Listener) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var work sync.WaitGroup
+	for name, run := range map[string]func(context.Context) error{
+		"keys": a.directory.Run, "instances": a.manager.Run, "logs": a.logs.Run,
+	} {
+		work.Go(func() {
+			if err := run(background); err != nil {
+				a.log.Error("background work ended", "work", name, "error", err)
+			}
+		})
+	}
+	err := a.server.Serve(ctx, listener)
+	stop()
+	work.Wait()
+	return err
+}
+
+// close ends what runs, from the outside in.
+func (a *app) close() error {
+	a.outbox.Stop()
+	return errors.Join(a.manager.Close(), a.sandbox.Close(), a.clocks.Close(), a.store.Close())
+}
+
+// machineClock is the clock of the live world.
+type machineClock struct{}
+
+// Now implements messaging.Clock.
+func (machineClock) Now() time.Time { return time.Now().UTC() }
+
+// At implements messaging.Clock.
+func (machineClock) At(due time.Time, f func()) func() {
+	t := time.AfterFunc(time.Until(due), f)
+	return func() { t.Stop() }
+}
+
+// Deadline implements messaging.Clock.
+func (c machineClock) Deadline(due time.Time, f func()) func() { return c.At(due, f) }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"portaria/internal/fault"
+)
+
+// Config holds the settings that every command shares. Each is a flag, an
+// environment variable and a default.
+type Config struct {
+	DataDir         string   `help:"Folder for the SQLite database and keys." default:"./data" env:"PORTARIA_DATA_DIR" placeholder:"DIR"`
+	DatabaseURL     string   `help:"postgres://… ; empty: SQLite in the data folder." env:"DATABASE_URL" placeholder:"URL"`
+	DatabaseURLFile string   `help:"File that holds the database URL." env:"DATABASE_URL_FILE" placeholder:"FILE"`
+	SecretKey       string   `help:"32 bytes in base64; drawn and stored in the data folder when absent." env:"PORTARIA_SECRET_KEY" placeholder:"KEY"`
+	SecretKeyFile   string   `help:"File that holds the secret key." env:"PORTARIA_SECRET_KEY_FILE" placeholder:"FILE"`
+	BcryptCost      int      `help:"Cost of hashing keys, 4 to 14." default:"10" env:"PORTARIA_BCRYPT_COST" placeholder:"N"`
+	Workspace       string   `help:"Name or id of the workspace." default:"default" env:"PORTARIA_WORKSPACE" placeholder:"NAME"`
+	LogLevel        string   `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error" env:"PORTARIA_LOG_LEVEL"`
+	LogFormat       string   `help:"text or json." default:"text" enum:"text,json" env:"PORTARIA_LOG_FORMAT"`
+	JSON            bool     `help:"Print exactly one JSON document on standard output." name:"json"`
+	TrustedProxies  []string `help:"CIDRs of proxies whose forwarding headers are believed." env:"PORTARIA_TRUSTED_PROXIES" placeholder:"CIDR"`
+}
+
+// errSecretKey is the fault of a secret key that is not the database's.
+var errSecretKey = fault.New(fault.Conflict, "SECRET_KEY_MISMATCH",
+	"The database belongs to another secret key: set PORTARIA_SECRET_KEY (or --secret-key) to the one it was made with.")
+
+// logger writes to w as the settings say.
+func (c *Config) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// databaseURL is the URL of the setting or of its file.
+func (c *Config) databaseURL() (string, error) {
+	return fromFile("DATABASE_URL", c.DatabaseURL, c.DatabaseURLFile)
+}
+
+func fromFile(name, value, file string) (string, error) {
+	if file == "" {
+		return value, nil
+	}
+	if value != "" {
+		return "", fmt.Errorf("%s and %s_FILE are both set: keep one", name, name)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s_FILE: %w", name, err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// prepareDataDir makes the data folder and mends looser modes than 0700 and
+// 0600, because it holds secrets.
+func (c *Config) prepareDataDir(log *slog.Logger) error {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return errDataDir.Because(err)
+	}
+	return filepath.WalkDir(c.DataDir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return errDataDir.Because(err)
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a file of a database that another process closed just now
+		}
+		if err != nil {
+			return errDataDir.Because(err)
+		}
+		mode := fs.FileMode(0o600)
+		if d.IsDir() {
+			mode = 0o700
+		}
+		if !d.IsDir() && !info.Mode().IsRegular() || info.Mode().Perm()&^mode == 0 {
+			return nil
+		}
+		log.Warn("permissions were too wide and have been narrowed", "path", path, "was", info.Mode().Perm().String())
+		if err := os.Chmod(path, mode); err != nil {
+			return errDataDir.Because(err)
+		}
+		return nil
+	})
+}
+
+var errDataDir = fault.New(fault.Unavailable, "DATA_DIR_UNUSABLE",
+	"The data directory cannot be used: check --data-dir, that this user may write to it, and that the disk has room.")
+
+// secretKeyFile holds a key that was drawn at the first start.
+const secretKeyFile = "secret.key"
+
+// secretKey returns the installation's key: the setting's, its file's, or one
+// drawn once and kept in the data folder.
+func (c *Config) secretKey() ([]byte, error) {
+	text, err := fromFile("PORTARIA_SECRET_KEY", c.SecretKey, c.SecretKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if text == "" {
+		if text, err = storedSecretKey(filepath.Join(c.DataDir, secretKeyFile)); err != nil {
+			return nil, errDataDir.Because(err)
+		}
+	}
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) != 32 {
+		return nil, fault.Fields{{Field: "PORTARIA_SECRET_KEY", Rule: "format", Message: "must be 32 bytes in base64"}}.Err()
+	}
+	return key, nil
+}
+
+func storedSecretKey(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	key := make([]byte, 32)
+	rand.Read(key)
+	text := base64.StdEncoding.EncodeToString(key)
+	return text, os.WriteFile(path, []byte(text+"\n"), 0o600)
+}
+
+// fingerprint names a key without telling it.
+func fingerprint(key []byte) string {
+	sum := sha256.Sum256(append([]byte("portaria secret key fingerprint:"), key...))
+	return hex.EncodeToString(sum[:8])
+}
+
+// trustedProxies reads the CIDRs; a single address stands for itself.
+func (c *Config) trustedProxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			a, aerr := netip.ParseAddr(s)
+			if aerr != nil {
+				return nil, fault.Fields{{Field: "PORTARIA_TRUSTED_PROXIES", Rule: "format", Message: "must be a list of CIDRs"}}.Err()
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"portaria/internal/fault"
+	"portaria/store"
+)
+
+// serveCmd starts the gateway.
+type serveCmd struct {
+	Listen    string `help:"Address to listen on." default:"127.0.0.1:8080" env:"PORTARIA_LISTEN" placeholder:"HOST:PORT"`
+	PublicURL string `help:"Address under which callers reach the gateway; empty: the one it listens on." env:"PORTARIA_PUBLIC_URL" placeholder:"URL"`
+}
+
+var errListen = fault.New(fault.Unavailable, "LISTEN_FAILED",
+	"The address cannot be listened on: another program may use the port, or the address is not this machine's. Choose another --listen.")
+
+// Run implements the command. SIGTERM or Ctrl-C stop intake and let hands
+// finish; a second signal ends at once.
+func (cmd *serveCmd) Run(ctx context.Context, c *Config, io streams) error {
+	log := c.logger(io.err)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal has its default effect: it ends the process
+
+	proxies, err := c.trustedProxies()
+	if err != nil {
+		return err
+	}
+	s, err := c.openServerStore(ctx, log)
+	if err != nil {
+		return err
+	}
+	a, err := newApp(s, appOptions{log: log, bcryptCost: c.BcryptCost, trustedProxies: proxies})
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return errors.Join(cmd.run(ctx, a, io), a.close())
+}
+
+func (cmd *serveCmd) run(ctx context.Context, a *app, io streams) error {
+	listener, err := net.Listen("tcp", cmd.Listen)
+	if err != nil {
+		return errListen.Because(err)
+	}
+	welcome, err := a.firstRun(ctx)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if err := a.recover(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	base := cmd.PublicURL
+	if base == "" {
+		base = "http://" + listener.Addr().String()
+	}
+	if welcome != nil {
+		if err := welcome.print(io.err, base); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
+	a.log.Info("listening", "address", listener.Addr().String(), "database", a.store.Engine(), "version", version())
+	if err := a.serve(ctx, listener); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	a.log.Info("stopped")
+	return nil
+}
+
+// openServerStore opens the database for a server: alone on a SQLite file,
+// migrated, and made with this secret key.
+func (c *Config) openServerStore(ctx context.Context, log *slog.Logger) (*store.Store, error) {
+	return c.openStore(ctx, log, true)
+}
+
+// openStore opens the database and brings it to this version's schema.
+func (c *Config) openStore(ctx context.Context, log *slog.Logger, exclusive bool) (*store.Store, error) {
+	url, err := c.databaseURL()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.prepareDataDir(log); err != nil {
+		return nil, err
+	}
+	s, err := store.Open(ctx, store.Options{DatabaseURL: url, DataDir: c.DataDir, Exclusive: exclusive, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.makeReady(ctx, s, exclusive); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// makeReady migrates and, for a server, checks the secret key against the
+// database's memory of it.
+func (c *Config) makeReady(ctx context.Context, s *store.Store, server bool) error {
+	if err := s.Migrate(ctx); err != nil {
+		return err
+	}
+	if !server {
+		return nil
+	}
+	key, err := c.secretKey()
+	if err != nil {
+		return err
+	}
+	print := fingerprint(key)
+	if _, err := s.SetFact(ctx, "secret_key_fingerprint", print); err != nil {
+		return err
+	}
+	known, err := s.Fact(ctx, "secret_key_fingerprint")
+	if err != nil {
+		return err
+	}
+	if known != print {
+		return errSecretKey
+	}
+	return nil
+}

@@ -1,0 +1,248 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"portaria/messaging"
+)
+
+// maxInFlight bounds the messages that channels hold at once, over all lanes:
+// with many more, what was sent first is recorded late.
+const maxInFlight = 4096
+
+// Channels finds the channel of an instance; false while it cannot take
+// messages. The owner calls Dispatcher.Wake when that changes.
+type Channels interface {
+	Channel(instanceID string) (messaging.Channel, bool)
+}
+
+// Options are what a dispatcher needs. All fields but Logger and Refuses must
+// be set.
+type Options struct {
+	Store    Store
+	Reporter messaging.Reporter
+	Channels Channels
+	// Clocks returns the clock of a lane's world.
+	Clocks func(LaneRef) messaging.Clock
+	// Refuses says which test recipients are refused at once; nil: none.
+	Refuses func(messaging.Address) bool
+	Logger  *slog.Logger
+}
+
+// Dispatcher accepts messages and drives the lanes.
+type Dispatcher struct {
+	store    Store
+	reporter messaging.Reporter
+	channels Channels
+	clocks   func(LaneRef) messaging.Clock
+	refuses  func(messaging.Address) bool
+	log      *slog.Logger
+	inFlight *semaphore.Weighted
+
+	ctx    context.Context // ends when lanes must stop
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu      sync.Mutex
+	lanes   map[string]*lane
+	stopped bool
+	active  map[string]int // running lanes by workspace, of test worlds
+	changed chan struct{}  // closed when a workspace's lanes come to rest
+}
+
+// New returns a dispatcher whose lanes may run at once.
+func New(o Options) *Dispatcher {
+	d := &Dispatcher{
+		store: o.Store, reporter: o.Reporter, channels: o.Channels, clocks: o.Clocks, refuses: o.Refuses, log: o.Logger,
+		inFlight: semaphore.NewWeighted(maxInFlight),
+		lanes:    make(map[string]*lane), active: make(map[string]int), changed: make(chan struct{}),
+	}
+	if d.refuses == nil {
+		d.refuses = func(messaging.Address) bool { return false }
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	return d
+}
+
+// Recover takes up the lanes that an earlier process left. It must be called
+// before the first Accept.
+func (d *Dispatcher) Recover(ctx context.Context) error {
+	refs, err := d.store.Lanes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		l := d.lane(ref)
+		l.mu.Lock()
+		l.unread = true
+		l.spillAll()
+		l.start()
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+// Stop lets the batches in hand finish and ends all lanes. What waits stays in
+// the database.
+func (d *Dispatcher) Stop() {
+	d.mu.Lock()
+	d.stopped = true
+	d.mu.Unlock()
+	d.cancel()
+	d.work.Wait()
+}
+
+// Wake tells the lane of an instance that its channel can take messages.
+func (d *Dispatcher) Wake(instanceID string) {
+	d.mu.Lock()
+	l := d.lanes[instanceID]
+	d.mu.Unlock()
+	if l != nil {
+		l.wake()
+	}
+}
+
+// Idle waits until no lane of a workspace's test world has work in hand.
+func (d *Dispatcher) Idle(ctx context.Context, workspace string) error {
+	for {
+		d.mu.Lock()
+		busy, changed := d.active[workspace] > 0, d.changed
+		d.mu.Unlock()
+		if !busy {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Drain cancels everything that waits in an instance's lane, because the
+// instance goes away.
+func (d *Dispatcher) Drain(ctx context.Context, ref LaneRef) error {
+	l := d.lane(ref)
+	for p := range messaging.Priority(messaging.Priorities) {
+		for {
+			rows, err := d.store.Due(ctx, ref, p, farFuture, expireChunk)
+			if err != nil {
+				return err
+			}
+			records := l.cancelAll(rows)
+			if len(records) == 0 {
+				break
+			}
+			if err := d.reporter.Report(ctx, records...); err != nil {
+				return err
+			}
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.lanes, ref.InstanceID)
+	return nil
+}
+
+// farFuture is later than anything is due.
+var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (l *lane) cancelAll(rows []Parcel) []messaging.Record {
+	var records []messaging.Record
+	for i := range rows {
+		id := rows[i].MessageID
+		if _, ok := l.withdraw(id); !ok {
+			continue
+		}
+		records = append(records, l.change(id, messaging.StatusChange{
+			Status: messaging.StatusCanceled, At: l.clock.Now(),
+			Error: &messaging.SendError{Code: "CANCELED", Message: "The instance was deleted."},
+		}))
+	}
+	return records
+}
+
+func (d *Dispatcher) handOver(m *messaging.Message, position int64) {
+	p := NewParcel(m, position, 0)
+	d.lane(p.lane()).add(p, m.SendAt)
+}
+
+func (d *Dispatcher) lane(ref LaneRef) *lane {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l, ok := d.lanes[ref.InstanceID]
+	if !ok {
+		l = &lane{d: d, ref: ref, clock: d.clocks(ref)}
+		d.lanes[ref.InstanceID] = l
+	}
+	return l
+}
+
+// goRun starts a lane's goroutine; false when the dispatcher is stopping.
+func (d *Dispatcher) goRun(l *lane) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return false
+	}
+	if l.ref.Environment == messaging.Test {
+		d.active[l.ref.WorkspaceID]++
+	}
+	d.work.Go(func() { l.run(d.ctx) })
+	return true
+}
+
+func (d *Dispatcher) laneDone(l *lane) {
+	if l.ref.Environment != messaging.Test {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.active[l.ref.WorkspaceID]--; d.active[l.ref.WorkspaceID] == 0 {
+		delete(d.active, l.ref.WorkspaceID)
+		close(d.changed)
+		d.changed = make(chan struct{})
+	}
+}
+
+// reportBackoff is the wait between tries to record what happened.
+const reportBackoff = 200 * time.Millisecond
+
+// report records until it succeeds. When the dispatcher stops first, the rows
+// are still in the outbox, and the next process sends them again under their
+// ids.
+func (d *Dispatcher) report(ctx context.Context, records []messaging.Record) {
+	for len(records) > 0 {
+		err := d.reporter.Report(context.WithoutCancel(ctx), records...)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		d.log.Error("outcomes not recorded, trying again", "records", len(records), "error", err)
+		pause(ctx, reportBackoff)
+	}
+}
+
+// setback logs what kept a lane from working and waits a little.
+func (d *Dispatcher) setback(ctx context.Context, l *lane, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	d.log.Error("lane set back, trying again", "instance", l.ref.InstanceID, "error", err)
+	pause(ctx, reportBackoff)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"portaria/internal/fault"
+	"portaria/messaging"
+)
+
+// LogBook takes the rows of api_logs off the request's path. Rows wait in
+// memory for at most a quarter of a second and are written a few at a time
+// beside other writes, so that they never hold a commit up. They are not
+// promised: a crash loses those that wait, and beyond maxLogBacklog rows are
+// dropped and counted.
+type LogBook struct {
+	store *Store
+
+	mu      sync.Mutex
+	rows    []messaging.RequestLog
+	dropped int64
+}
+
+const (
+	logInterval   = 250 * time.Millisecond
+	logChunk      = 256
+	maxLogBacklog = 65536
+)
+
+// LogBook returns a book that writes to this store while its Run lasts.
+func (s *Store) LogBook() *LogBook { return &LogBook{store: s} }
+
+// Log takes a row. It never blocks.
+func (l *LogBook) Log(row messaging.RequestLog) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.rows) >= maxLogBacklog {
+		l.dropped++
+		return
+	}
+	l.rows = append(l.rows, row)
+}
+
+// Run writes rows until ctx ends, then what is left.
+func (l *LogBook) Run(ctx context.Context) error {
+	tick := time.NewTicker(logInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := l.Flush(); err != nil {
+				l.store.log.Error("request logs not written", "error", err)
+			}
+		case <-ctx.Done():
+			return l.Flush()
+		}
+	}
+}
+
+// Flush writes all rows that wait.
+func (l *LogBook) Flush() error {
+	l.mu.Lock()
+	waiting, dropped := l.rows, l.dropped
+	l.rows, l.dropped = nil, 0
+	l.mu.Unlock()
+	if dropped > 0 {
+		l.store.log.Warn("request logs dropped: the database does not keep up", "rows", dropped)
+	}
+	for len(waiting) > 0 {
+		n := min(len(waiting), logChunk)
+		if err := l.store.committer.submit(stationLog, waiting[:n:n], nil); err != nil {
+			return fmt.Errorf("request logs: %w", err)
+		}
+		waiting = waiting[n:]
+	}
+	return nil
+}
+
+var insertLogs = &rows{
+	head: `INSERT INTO api_logs (workspace_id, environment, at, request_id, key_id, lineage, method, route, status, error_code,
+		duration_us, instance_id, ip, user_agent) VALUES `,
+	columns: repeat("?", 14),
+}
+
+func applyLogs(ctx context.Context, b *batchConn, jobs []*job) error {
+	var args []any
+	for _, j := range jobs {
+		for _, l := range j.payload.([]messaging.RequestLog) {
+			args = append(args, l.WorkspaceID, string(l.Environment), micros(l.At), l.RequestID, l.KeyID, l.Lineage, l.Method, l.Route,
+				int64(l.Status), l.ErrorCode, l.Duration.Microseconds(), l.InstanceID, l.IP, l.UserAgent)
+		}
+	}
+	if err := b.write(ctx, insertLogs, args); err != nil {
+		return fmt.Errorf("insert api_logs: %w", err)
+	}
+	return nil
+}
+
+// logRow is a row of api_logs.
+type logRow struct {
+	ID          int64  `db:"id"`
+	WorkspaceID string `db:"workspace_id"`
+	Environment string `db:"environment"`
+	At          int64  `db:"at"`
+	RequestID   string `db:"request_id"`
+	KeyID       string `db:"key_id"`
+	Lineage     string `db:"lineage"`
+	Method      string `db:"method"`
+	Route       string `db:"route"`
+	Status      int    `db:"status"`
+	ErrorCode   string `db:"error_code"`
+	DurationUS  int64  `db:"duration_us"`
+	InstanceID  string `db:"instance_id"`
+	IP          string `db:"ip"`
+	UserAgent   string `db:"user_agent"`
+}
+
+const selectLogs = `SELECT id, workspace_id, environment, at, request_id, key_id, lineage, method, route, status, error_code,
+	duration_us, instance_id, ip, user_agent FROM api_logs WHERE workspace_id = $1 AND environment = $2`
+
+// RequestLogs lists api_logs, newest first, or oldest first behind
+// filter.AfterID. Fault: fault.ErrBadRequest for a cursor that is none.
+func (s *Store) RequestLogs(ctx context.Context, t messaging.Tenancy, f messaging.LogFilter, page messaging.Page) ([]messaging.RequestLog, error) {
+	q := newQuery(selectLogs, t)
+	if f.KeyID != "" {
+		q.and("key_id = ", f.KeyID)
+	}
+	if f.Lineage != "" {
+		q.and("lineage = ", f.Lineage)
+	}
+	if f.InstanceID != "" {
+		q.and("instance_id = ", f.InstanceID)
+	}
+	if f.Status != 0 {
+		q.and("status = ", int64(f.Status))
+	}
+	if !f.Since.IsZero() {
+		q.and("at >= ", micros(f.Since))
+	}
+	order := "DESC"
+	if f.AfterID != 0 {
+		order = "ASC"
+		q.and("id > ", f.AfterID)
+	}
+	if page.Cursor != "" {
+		id, err := strconv.ParseInt(page.Cursor, 10, 64)
+		if err != nil {
+			return nil, fault.ErrBadRequest.Saying("This cursor cannot be used.")
+		}
+		q.and("id < ", id)
+	}
+	q.tail(" ORDER BY id "+order+" LIMIT ", page.Limit+1)
+
+	var found []logRow
+	if err := s.r.SelectContext(ctx, &found, q.text(), q.args...); err != nil {
+		return nil, fmt.Errorf("api_logs: %w", explain(err))
+	}
+	out := make([]messaging.RequestLog, len(found))
+	for i, r := range found {
+		out[i] = messaging.RequestLog{
+			ID: r.ID, WorkspaceID: r.WorkspaceID, Environment: messaging.Environment(r.Environment), At: fromMicros(r.At),
+			RequestID: r.RequestID, KeyID: r.KeyID, Lineage: r.Lineage, Method: r.Method, Route: r.Route, Status: r.Status,
+			ErrorCode: r.ErrorCode, Duration: time.Duration(r.DurationUS) * time.Microsecond,
+			InstanceID: r.InstanceID, IP: r.IP, UserAgent: r.UserAgent,
+		}
+	}
+	return out, nil
+}

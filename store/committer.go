@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"portaria/internal/fault"
+)
+
+// maxBatch bounds how many jobs share one transaction, and so how long a
+// caller's commit can take.
+const maxBatch = 1024
+
+// station names the part of a transaction that a job belongs to. Stations are
+// applied in this order.
+type station int
+
+const (
+	stationAccept station = iota
+	stationRecord
+	stationCarry
+	stationSettle
+	stationLog
+	stations
+)
+
+// job is one caller's write, waiting to share a transaction with others.
+type job struct {
+	station station
+	payload any    // what the station's apply function expects
+	after   func() // called in the order of the jobs, after the commit and before the caller is answered
+	err     error  // set by apply: this job fails, the others go on
+	done    chan struct{}
+}
+
+// committer is the group committer: one goroutine that takes all jobs that
+// wait, applies them in one transaction, commits once, and answers every
+// caller. While it commits, the next batch gathers; nothing waits on a timer.
+//
+// A batch that fails is tried again job by job, so that one bad row fails
+// alone. A job is answered only when its rows are durable.
+type committer struct {
+	store *Store
+	conn  *batchConn
+
+	mu      sync.Mutex
+	pending []*job
+	spare   []*job
+	stopped bool
+
+	wake chan struct{} // holds one token when there is work
+	quit chan struct{}
+	idle chan struct{} // closed when run has returned
+}
+
+func newCommitter(s *Store) *committer {
+	c := &committer{
+		store: s,
+		conn:  &batchConn{store: s},
+		wake:  make(chan struct{}, 1),
+		quit:  make(chan struct{}),
+		idle:  make(chan struct{}),
+	}
+	go c.run()
+	return c
+}
+
+// submit hands in a job and waits until it is durable. It does not give up
+// when the caller's context ends: the job may be in a transaction already, and
+// a caller that is told "canceled" would not know whether it happened.
+func (c *committer) submit(st station, payload any, after func()) error {
+	j := &job{station: st, payload: payload, after: after, done: make(chan struct{})}
+	c.mu.Lock()
+	if c.stopped {
+		c.mu.Unlock()
+		return fault.ErrShuttingDown
+	}
+	c.pending = append(c.pending, j)
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	<-j.done
+	return j.err
+}
+
+// stop refuses further jobs, finishes those in hand and ends the goroutine.
+func (c *committer) stop() {
+	c.mu.Lock()
+	stopped := c.stopped
+	c.stopped = true
+	c.mu.Unlock()
+	if !stopped {
+		close(c.quit)
+	}
+	<-c.idle
+}
+
+func (c *committer) run() {
+	defer close(c.idle)
+	defer c.conn.close()
+	for {
+		select {
+		case <-c.wake:
+			c.drain()
+		case <-c.quit:
+			c.drain()
+			return
+		}
+	}
+}
+
+// drain commits batch after batch until nothing waits.
+func (c *committer) drain() {
+	for {
+		batch := c.take()
+		if len(batch) == 0 {
+			return
+		}
+		c.commit(batch)
+		for i, j := range batch {
+			if j.err == nil && j.after != nil {
+				j.after()
+			}
+			close(j.done)
+			batch[i] = nil
+		}
+	}
+}
+
+func (c *committer) take() []*job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.pending) <= maxBatch {
+		batch := c.pending
+		c.pending, c.spare = c.spare[:0], batch
+		return batch
+	}
+	batch := append([]*job(nil), c.pending[:maxBatch]...)
+	c.pending = append(c.pending[:0], c.pending[maxBatch:]...)
+	return batch
+}
+
+// commit makes a batch durable, or sets the error of the jobs that failed.
+func (c *committer) commit(batch []*job) {
+	err := c.try(batch)
+	if err == nil {
+		return
+	}
+	if len(batch) == 1 {
+		batch[0].err = err
+		return
+	}
+	c.store.log.Warn("group commit failed, trying its writes one by one", "writes", len(batch), "error", err)
+	for i := range batch {
+		batch[i].err = nil
+		if err := c.try(batch[i : i+1]); err != nil {
+			batch[i].err = err
+		}
+	}
+}
+
+// try applies a batch in one transaction. A nil error means committed; jobs
+// may still carry errors of their own. A COMMIT whose answer is lost is an
+// error here though it may have happened: callers see UNAVAILABLE, never a
+// false 202, and the ids of the rows keep a repeat from doubling them.
+func (c *committer) try(batch []*job) (err error) {
+	c.store.writing.Lock()
+	defer c.store.writing.Unlock()
+	ctx := context.Background()
+	if err := c.conn.begin(ctx); err != nil {
+		return fmt.Errorf("begin: %w", explain(err))
+	}
+	notices, err := c.apply(ctx, batch)
+	if err != nil {
+		err = explain(err)
+		return errors.Join(err, c.conn.end(ctx, "ROLLBACK"))
+	}
+	if err := c.conn.end(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("commit: %w", explain(err))
+	}
+	c.store.tell(notices)
+	return nil
+}
+
+// apply runs every station over its jobs.
+func (c *committer) apply(ctx context.Context, batch []*job) (Committed, error) {
+	var byStation [stations][]*job
+	for _, j := range batch {
+		byStation[j.station] = append(byStation[j.station], j)
+	}
+	var heads eventLog
+	for st, jobs := range byStation {
+		if len(jobs) == 0 {
+			continue
+		}
+		if err := c.applyStation(ctx, station(st), jobs, &heads); err != nil {
+			return nil, err
+		}
+	}
+	return heads.write(ctx, c.conn)
+}
+
+func (c *committer) applyStation(ctx context.Context, st station, jobs []*job, events *eventLog) error {
+	switch st {
+	case stationAccept:
+		return applyAcceptances(ctx, c.conn, jobs, events)
+	case stationRecord:
+		return applyRecords(ctx, c.conn, jobs, events)
+	case stationCarry:
+		return applyCarriages(ctx, c.conn, jobs)
+	case stationSettle:
+		return applySettlements(ctx, c.conn, jobs)
+	case stationLog:
+		return applyLogs(ctx, c.conn, jobs)
+	case stations:
+	}
+	return fmt.Errorf("no station %d", st)
+}

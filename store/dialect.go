@@ -1,0 +1,189 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+
+	"portaria/migrations"
+)
+
+// engine is one of the two databases. Everything that differs between them and
+// is not a marked line of SQL stands in this file.
+type engine struct {
+	name  string // as marks in SQL say it
+	goose goose.Dialect
+	begin string // how the committer opens a transaction
+}
+
+var (
+	sqliteEngine   = engine{name: "sqlite", goose: goose.DialectSQLite3, begin: "BEGIN IMMEDIATE"}
+	postgresEngine = engine{name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN"}
+)
+
+// sqliteFile is the database's name in the data directory.
+const sqliteFile = "portaria.db"
+
+// connectTimeout bounds how long opening waits for a database to answer.
+const connectTimeout = 10 * time.Second
+
+// sql leaves out of text what is marked for the other engine.
+func (e engine) sql(text string) string { return migrations.Select(e.name, text) }
+
+// pragmas are what a promise of durability rests on. They are read back after
+// opening, because the driver ignores misspelt ones in silence.
+var pragmas = []struct{ name, value, reads string }{
+	{"journal_mode", "WAL", "wal"},
+	{"synchronous", "FULL", "2"},
+	{"busy_timeout", "10000", "10000"},
+	{"foreign_keys", "ON", "1"},
+	{"cache_size", "-65536", "-65536"},
+	{"wal_autocheckpoint", "4000", "4000"},
+	{"temp_store", "MEMORY", "2"},
+}
+
+// openSQLite opens the file with a pool of writers (BEGIN IMMEDIATE, so that a
+// transaction never fails half-way for a lock) and a pool of readers.
+func openSQLite(ctx context.Context, dir string) (w, r *sqlx.DB, err error) {
+	path := filepath.Join(dir, sqliteFile)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, nil, ErrDataDir.Because(err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, nil, err
+	}
+	query := url.Values{"_txlock": {"immediate"}}
+	for _, p := range pragmas {
+		query.Add("_pragma", p.name+"("+p.value+")")
+	}
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
+	w, err = connect(ctx, "sqlite", dsn)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.SetMaxOpenConns(2) // the committer's and one for everything else
+	if err := checkPragmas(ctx, w); err != nil {
+		return nil, nil, errors.Join(err, w.Close())
+	}
+	r, err = connect(ctx, "sqlite", dsn+"&_pragma=query_only(ON)")
+	if err != nil {
+		return nil, nil, errors.Join(err, w.Close())
+	}
+	r.SetMaxOpenConns(4)
+	return w, r, nil
+}
+
+func openPostgres(ctx context.Context, dsn string) (w, r *sqlx.DB, err error) {
+	db, err := connect(ctx, "postgres", dsn)
+	if err != nil {
+		return nil, nil, err
+	}
+	db.SetMaxOpenConns(20)
+	db.SetMaxIdleConns(10)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	return db, db, nil
+}
+
+func connect(ctx context.Context, driver, dsn string) (*sqlx.DB, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	db, err := sqlx.Open(driver, dsn)
+	if err != nil {
+		return nil, ErrDatabaseUnreachable.Because(withoutPassword(err, dsn))
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(explain(withoutPassword(err, dsn)), db.Close())
+	}
+	return db, nil
+}
+
+// withoutPassword keeps a password in the address out of an error's text.
+func withoutPassword(err error, dsn string) error {
+	u, perr := url.Parse(dsn)
+	if perr != nil {
+		return errors.New("the database address cannot be parsed")
+	}
+	if p, ok := u.User.Password(); ok && p != "" && strings.Contains(err.Error(), p) {
+		return errors.New(strings.ReplaceAll(err.Error(), p, "xxxxx"))
+	}
+	return err
+}
+
+func checkPragmas(ctx context.Context, db *sqlx.DB) error {
+	for _, p := range pragmas {
+		var got string
+		if err := db.GetContext(ctx, &got, "PRAGMA "+p.name); err != nil {
+			return explain(err)
+		}
+		if got != p.reads {
+			return fmt.Errorf("sqlite: PRAGMA %s reads %q after it was set to %q", p.name, got, p.value)
+		}
+	}
+	return nil
+}
+
+// explain turns what an engine says about itself into a fault with a sentence
+// that tells what to do. Anything else passes unchanged.
+func explain(err error) error {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff {
+		case sqlitelib.SQLITE_NOTADB, sqlitelib.SQLITE_CORRUPT:
+			return ErrDatabaseCorrupt.Because(err)
+		case sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_PERM:
+			return ErrDataDir.Because(err)
+		case sqlitelib.SQLITE_FULL:
+			return ErrDiskFull.Because(err)
+		case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
+			return ErrDatabaseBusy.Because(err)
+		}
+		return err
+	}
+	if e, ok := errors.AsType[*pq.Error](err); ok {
+		switch e.Code.Class() {
+		case "53":
+			return ErrDiskFull.Because(err)
+		case "28", "3D", "57", "08":
+			return ErrDatabaseUnreachable.Because(err)
+		}
+		return err
+	}
+	if isConnectionError(err) {
+		return ErrDatabaseUnreachable.Because(err)
+	}
+	return err
+}
+
+// isUnique reports whether err is a violated unique constraint.
+func isUnique(err error) bool {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() == sqlitelib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY
+	}
+	if e, ok := errors.AsType[*pq.Error](err); ok {
+		return e.Code == "23505"
+	}
+	return false
+}
+
+func isConnectionError(err error) bool {
+	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	_, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok
+}

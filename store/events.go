@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"portaria/internal/fault"
+	"portaria/messaging"
+)
+
+// Committed are the events of one transaction, in their order.
+type Committed []messaging.Event
+
+// Tell sets who hears of events after their commit, in order, on the
+// committer's goroutine: f must not block or write. It is set once, before the
+// first write.
+func (s *Store) Tell(f func(Committed)) { s.waiters = f }
+
+func (s *Store) tell(events Committed) {
+	if s.waiters != nil && len(events) > 0 {
+		s.waiters(events)
+	}
+}
+
+// eventLog gathers the events of a transaction and writes them at its end.
+type eventLog struct{ events []messaging.Event }
+
+func (l *eventLog) add(e messaging.Event) { l.events = append(l.events, e) }
+
+const nextSequences = `INSERT INTO event_heads (workspace_id, environment, sequence) VALUES ($1, $2, $3)
+	ON CONFLICT (workspace_id, environment) DO UPDATE SET sequence = event_heads.sequence + excluded.sequence
+	RETURNING sequence`
+
+var insertEvents = &rows{
+	head:    `INSERT INTO events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data) VALUES `,
+	columns: repeat("?", 9),
+}
+
+// write numbers the events, tenancy by tenancy in a fixed order (so that two
+// writers never wait for each other), and inserts them.
+func (l *eventLog) write(ctx context.Context, b conn) (Committed, error) {
+	if len(l.events) == 0 {
+		return nil, nil
+	}
+	if err := l.number(ctx, b); err != nil {
+		return nil, err
+	}
+	args := make([]any, 0, len(l.events)*9)
+	for i := range l.events {
+		e := &l.events[i]
+		e.ID = messaging.NewEventID(e.Sequence, e.Timestamp)
+		data, err := eventData(e)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, e.WorkspaceID, string(e.Environment), e.Sequence, e.ID, string(e.Type),
+			e.InstanceID, e.MessageID, micros(e.Timestamp), data)
+	}
+	if err := b.write(ctx, insertEvents, args); err != nil {
+		return nil, fmt.Errorf("insert events: %w", err)
+	}
+	return l.events, nil
+}
+
+type tenancyKey struct{ workspace, environment string }
+
+func (l *eventLog) number(ctx context.Context, b conn) error {
+	counts := make(map[tenancyKey]int64, 1)
+	for i := range l.events {
+		counts[tenancyKey{l.events[i].WorkspaceID, string(l.events[i].Environment)}]++
+	}
+	keys := make([]tenancyKey, 0, len(counts))
+	for k := range counts {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b tenancyKey) int {
+		return strings.Compare(a.workspace+a.environment, b.workspace+b.environment)
+	})
+	next := make(map[tenancyKey]int64, len(counts))
+	for _, k := range keys {
+		rows, err := b.query(ctx, nextSequences, k.workspace, k.environment, counts[k])
+		if err != nil {
+			return fmt.Errorf("number events: %w", err)
+		}
+		var last int64
+		for rows.Next() {
+			if err := rows.Scan(&last); err != nil {
+				return fmt.Errorf("number events: %w", errorsJoinClose(err, rows))
+			}
+		}
+		if err := errorsJoinClose(rows.Err(), rows); err != nil {
+			return fmt.Errorf("number events: %w", err)
+		}
+		next[k] = last - counts[k]
+	}
+	for i := range l.events {
+		k := tenancyKey{l.events[i].WorkspaceID, string(l.events[i].Environment)}
+		next[k]++
+		l.events[i].Sequence = next[k]
+	}
+	return nil
+}
+
+// eventData is what an event changed: a message's state or an instance.
+func eventData(e *messaging.Event) (string, error) {
+	var v any = &e.State
+	if e.Instance != nil {
+		v = e.Instance
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("event data: %w", err)
+	}
+	return string(b), nil
+}
+
+// eventRow is an event joined with its message.
+type eventRow struct {
+	Workspace   string `db:"event_workspace"`
+	Environment string `db:"event_environment"`
+	Sequence    int64  `db:"sequence"`
+	ID          string `db:"event_id"`
+	Type        string `db:"type"`
+	Instance    string `db:"event_instance"`
+	MessageID   string `db:"event_message"`
+	OccurredAt  int64  `db:"occurred_at"`
+	Data        string `db:"data"`
+	messageRow
+}
+
+const selectEvents = `SELECT e.workspace_id AS event_workspace, e.environment AS event_environment, e.sequence, e.id AS event_id,
+		e.type, e.instance_id AS event_instance, e.message_id AS event_message, e.occurred_at, e.data, ` + maybeMessageColumns + `
+	FROM events e LEFT JOIN messages m
+		ON m.workspace_id = e.workspace_id AND m.environment = e.environment AND m.id = e.message_id AND e.message_id <> ''
+	WHERE e.workspace_id = $1 AND e.environment = $2`
+
+// Events lists what happened: newest first, or oldest first behind
+// filter.After. Faults: fault.ErrBadRequest for an After or a cursor that is no
+// event id.
+func (s *Store) Events(ctx context.Context, t messaging.Tenancy, f messaging.EventFilter, page messaging.Page) ([]messaging.Event, error) {
+	q := newQuery(selectEvents, t)
+	if f.Type != "" {
+		q.and("e.type = ", string(f.Type))
+	}
+	if f.MessageID != "" {
+		q.and("e.message_id = ", f.MessageID)
+	}
+	q.instances("e.instance_id", t.Allowlist(), f.InstanceID)
+	order := "DESC"
+	if err := q.afterEvent(f.After, "e.sequence > "); err != nil {
+		return nil, err
+	}
+	if f.After != "" {
+		order = "ASC"
+		if err := q.afterEvent(page.Cursor, "e.sequence > "); err != nil {
+			return nil, err
+		}
+	} else if err := q.afterEvent(page.Cursor, "e.sequence < "); err != nil {
+		return nil, err
+	}
+	q.tail(" ORDER BY e.sequence "+order+" LIMIT ", page.Limit+1)
+
+	var found []eventRow
+	if err := s.r.SelectContext(ctx, &found, q.text(), q.args...); err != nil {
+		return nil, fmt.Errorf("events: %w", explain(err))
+	}
+	out := make([]messaging.Event, 0, len(found))
+	for i := range found {
+		e, err := found[i].event()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+func (q *query) afterEvent(id, condition string) error {
+	if id == "" {
+		return nil
+	}
+	sequence, ok := messaging.EventSequence(id)
+	if !ok {
+		return fault.ErrBadRequest.Saying("This is not the id of an event.")
+	}
+	q.and(condition, sequence)
+	return nil
+}
+
+func (r *eventRow) event() (messaging.Event, error) {
+	e := messaging.Event{
+		ID: r.ID, Sequence: r.Sequence, Type: messaging.EventType(r.Type),
+		WorkspaceID: r.Workspace, Environment: messaging.Environment(r.Environment),
+		InstanceID: r.Instance, MessageID: r.MessageID, Timestamp: fromMicros(r.OccurredAt),
+	}
+	if r.MessageID == "" {
+		e.Instance = new(messaging.Instance)
+		if err := json.Unmarshal([]byte(r.Data), e.Instance); err != nil {
+			return e, fmt.Errorf("event %s: %w", r.ID, err)
+		}
+		return e, nil
+	}
+	m, err := r.message()
+	if err != nil {
+		return e, fmt.Errorf("event %s: %w", r.ID, err)
+	}
+	var state messaging.State
+	if err := json.Unmarshal([]byte(r.Data), &state); err != nil {
+		return e, fmt.Errorf("event %s: %w", r.ID, err)
+	}
+	m.State, e.State, e.Message = state, state, &m
+	return e, nil
+}
+
+// clip keeps a time to what is stored, so that what is told equals what is read back.
+func clip(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

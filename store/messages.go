@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+
+	"portaria/internal/fault"
+	"portaria/messaging"
+)
+
+// messageRow is a row of messages.
+type messageRow struct {
+	WorkspaceID string `db:"workspace_id"`
+	Environment string `db:"environment"`
+	ID          string `db:"id"`
+	InstanceID  string `db:"instance_id"`
+	Direction   string `db:"direction"`
+	PeerInput   string `db:"peer_input"`
+	PeerWAID    string `db:"peer_wa_id"`
+	Kind        string `db:"kind"`
+	Content     string `db:"content"`
+	Metadata    string `db:"metadata"`
+	Priority    int8   `db:"priority"`
+	WAMessageID string `db:"wa_message_id"`
+	KeyID       string `db:"key_id"`
+	Lineage     string `db:"lineage"`
+	BulkID      string `db:"bulk_id"`
+	Sandbox     string `db:"sandbox"`
+	CreatedAt   int64  `db:"created_at"`
+	SendAt      int64  `db:"send_at"`
+	ExpiresAt   int64  `db:"expires_at"`
+	stateRow
+}
+
+// stateRow is the part of a row of messages that changes.
+type stateRow struct {
+	Status       string `db:"status"`
+	ErrorCode    string `db:"error_code"`
+	ErrorMessage string `db:"error_message"`
+	Attempts     int    `db:"attempts"`
+	SentAt       int64  `db:"sent_at"`
+	DeliveredAt  int64  `db:"delivered_at"`
+	ReadAt       int64  `db:"read_at"`
+	PlayedAt     int64  `db:"played_at"`
+	FailedAt     int64  `db:"failed_at"`
+}
+
+const (
+	stateColumns = `m.status, m.error_code, m.error_message, m.attempts, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at`
+
+	messageColumns = `m.workspace_id, m.environment, m.id, m.instance_id, m.direction, m.peer_input, m.peer_wa_id, m.kind, m.content,
+		m.metadata, m.priority, m.wa_message_id, m.key_id, m.lineage, m.bulk_id, m.sandbox, m.created_at, m.send_at, m.expires_at, ` +
+		stateColumns
+
+	// maybeMessageColumns are messageColumns on the far side of a LEFT JOIN.
+	// The state is left out: an event brings its own.
+	maybeMessageColumns = `COALESCE(m.workspace_id, '') AS workspace_id, COALESCE(m.environment, '') AS environment,
+		COALESCE(m.id, '') AS id, COALESCE(m.instance_id, '') AS instance_id, COALESCE(m.direction, '') AS direction,
+		COALESCE(m.peer_input, '') AS peer_input, COALESCE(m.peer_wa_id, '') AS peer_wa_id, COALESCE(m.kind, '') AS kind,
+		COALESCE(m.content, '') AS content, COALESCE(m.metadata, '') AS metadata, COALESCE(m.priority, 0) AS priority,
+		COALESCE(m.wa_message_id, '') AS wa_message_id, COALESCE(m.key_id, '') AS key_id, COALESCE(m.lineage, '') AS lineage,
+		COALESCE(m.bulk_id, '') AS bulk_id, COALESCE(m.sandbox, '') AS sandbox, COALESCE(m.created_at, 0) AS created_at,
+		COALESCE(m.send_at, 0) AS send_at, COALESCE(m.expires_at, 0) AS expires_at`
+)
+
+var insertMessages = &rows{
+	head: `INSERT INTO messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
+		metadata, priority, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at,
+		status, error_code, error_message, attempts, sent_at, delivered_at, read_at, played_at, failed_at) VALUES `,
+	columns: repeat("?", 28),
+}
+
+// messageArgs appends one row for insertMessages.
+func messageArgs(args []any, m *messaging.Message) ([]any, error) {
+	content, err := encodeContent(m.Content)
+	if err != nil {
+		return nil, err
+	}
+	sandbox, err := encodeOverride(m.Sandbox)
+	if err != nil {
+		return nil, err
+	}
+	args = append(args, m.WorkspaceID, string(m.Environment), m.ID, m.InstanceID, string(m.Direction), m.Peer.Input, m.Peer.WAID,
+		string(m.Content.Kind), content, string(m.Metadata), int64(m.Priority), m.WAMessageID, m.KeyID, m.Lineage, m.BulkID, sandbox,
+		micros(m.CreatedAt), micros(m.SendAt), micros(m.ExpiresAt))
+	return stateArgs(args, &m.State), nil
+}
+
+// stateArgs appends the columns of a state, in the order of stateColumns.
+func stateArgs(args []any, s *messaging.State) []any {
+	var code, message string
+	if s.Error != nil {
+		code, message = s.Error.Code, s.Error.Message
+	}
+	return append(args, string(s.Status), code, message, int64(s.Attempts),
+		micros(s.SentAt), micros(s.DeliveredAt), micros(s.ReadAt), micros(s.PlayedAt), micros(s.FailedAt))
+}
+
+func (r *stateRow) state() messaging.State {
+	s := messaging.State{
+		Status: messaging.Status(r.Status), Attempts: r.Attempts,
+		SentAt: fromMicros(r.SentAt), DeliveredAt: fromMicros(r.DeliveredAt), ReadAt: fromMicros(r.ReadAt),
+		PlayedAt: fromMicros(r.PlayedAt), FailedAt: fromMicros(r.FailedAt),
+	}
+	if r.ErrorCode != "" {
+		s.Error = &messaging.SendError{Code: r.ErrorCode, Message: r.ErrorMessage}
+	}
+	return s
+}
+
+func (r *messageRow) message() (messaging.Message, error) {
+	content, err := decodeContent(r.Kind, r.Content)
+	if err != nil {
+		return messaging.Message{}, err
+	}
+	sandbox, err := decodeOverride(r.Sandbox)
+	if err != nil {
+		return messaging.Message{}, err
+	}
+	m := messaging.Message{
+		ID: r.ID, WorkspaceID: r.WorkspaceID, Environment: messaging.Environment(r.Environment), InstanceID: r.InstanceID,
+		Direction: messaging.Direction(r.Direction), Peer: messaging.Address{Input: r.PeerInput, WAID: r.PeerWAID},
+		Content: content, Priority: messaging.Priority(r.Priority), WAMessageID: r.WAMessageID,
+		KeyID: r.KeyID, Lineage: r.Lineage, BulkID: r.BulkID, Sandbox: sandbox,
+		CreatedAt: fromMicros(r.CreatedAt), SendAt: fromMicros(r.SendAt), ExpiresAt: fromMicros(r.ExpiresAt),
+		State: r.state(),
+	}
+	if r.Metadata != "" {
+		m.Metadata = []byte(r.Metadata)
+	}
+	return m, nil
+}
+
+// encodeContent writes the part of a content that its kind names.
+func encodeContent(c messaging.Content) (string, error) {
+	switch c.Kind {
+	case messaging.KindText:
+		b, err := json.Marshal(c.Text)
+		return string(b), err
+	default:
+		return "", fmt.Errorf("content of unknown kind %q", c.Kind)
+	}
+}
+
+func decodeContent(kind, text string) (messaging.Content, error) {
+	c := messaging.Content{Kind: messaging.Kind(kind)}
+	switch c.Kind {
+	case messaging.KindText:
+		c.Text = new(messaging.Text)
+		if err := json.Unmarshal([]byte(text), c.Text); err != nil {
+			return c, fmt.Errorf("content: %w", err)
+		}
+		return c, nil
+	default:
+		return c, fmt.Errorf("content of unknown kind %q", kind)
+	}
+}
+
+func encodeOverride(o *messaging.Override) (string, error) {
+	if o == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(o)
+	return string(b), err
+}
+
+func decodeOverride(text string) (*messaging.Override, error) {
+	if text == "" {
+		return nil, nil
+	}
+	o := new(messaging.Override)
+	if err := json.Unmarshal([]byte(text), o); err != nil {
+		return nil, fmt.Errorf("sandbox override: %w", err)
+	}
+	return o, nil
+}
+
+const selectMessages = `SELECT ` + messageColumns + ` FROM messages m WHERE m.workspace_id = $1 AND m.environment = $2`
+
+// Message finds a message. Fault: fault.ErrNotFound, also for one that the
+// tenancy's allowlist does not open.
+func (s *Store) Message(ctx context.Context, t messaging.Tenancy, id string) (messaging.Message, error) {
+	var row messageRow
+	err := s.r.GetContext(ctx, &row, selectMessages+" AND m.id = $3", t.Workspace(), string(t.Environment()), id)
+	if errors.Is(err, sql.ErrNoRows) || (err == nil && !t.Allowlist().Opens(row.InstanceID)) {
+		return messaging.Message{}, fault.ErrNotFound
+	}
+	if err != nil {
+		return messaging.Message{}, fmt.Errorf("message: %w", explain(err))
+	}
+	return row.message()
+}
+
+// Messages lists messages, newest first: up to one more than page.Limit.
+func (s *Store) Messages(ctx context.Context, t messaging.Tenancy, f messaging.MessageFilter, page messaging.Page) ([]messaging.Message, error) {
+	q := newQuery(selectMessages, t)
+	q.instances("m.instance_id", t.Allowlist(), f.InstanceID)
+	for _, c := range []struct{ condition, value string }{
+		{"m.direction = ", string(f.Direction)},
+		{"m.status = ", string(f.Status)},
+		{"m.peer_wa_id = ", f.To},
+		{"m.bulk_id = ", f.BulkID},
+		{"m.lineage = ", f.Lineage},
+		{"m.id < ", page.Cursor},
+	} {
+		if c.value != "" {
+			q.and(c.condition, c.value)
+		}
+	}
+	if !f.Since.IsZero() {
+		q.and("m.created_at >= ", micros(f.Since))
+	}
+	if !f.Until.IsZero() {
+		q.and("m.created_at < ", micros(f.Until))
+	}
+	q.tail(" ORDER BY m.id DESC LIMIT ", page.Limit+1)
+
+	var found []messageRow
+	if err := s.r.SelectContext(ctx, &found, q.text(), q.args...); err != nil {
+		return nil, fmt.Errorf("messages: %w", explain(err))
+	}
+	out := make([]messaging.Message, 0, len(found))
+	for i := range found {
+		m, err := found[i].message()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}

@@ -1,0 +1,246 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"portaria/messaging"
+)
+
+// Report records what happened: it moves the status of messages, stores
+// inbound messages and the states of instances, and appends an event for each
+// thing that was new, in one commit shared with other callers. A record that
+// comes late or twice changes nothing. When Report returns nil, all is durable.
+func (s *Store) Report(_ context.Context, records ...messaging.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	return s.committer.submit(stationRecord, records, nil)
+}
+
+// applyRecords works in four strokes, whatever the number of records: read the
+// states of all messages named, move them in memory, write the states that
+// changed, and mend the outbox.
+func applyRecords(ctx context.Context, b *batchConn, jobs []*job, events *eventLog) error {
+	r := recording{b: b, events: events, messages: make(map[string]*recorded)}
+	for _, j := range jobs {
+		for _, record := range j.payload.([]messaging.Record) {
+			if c, ok := record.(messaging.StatusChange); ok {
+				r.note(c)
+			}
+		}
+	}
+	if err := r.load(ctx); err != nil {
+		return fmt.Errorf("load states: %w", err)
+	}
+	for _, j := range jobs {
+		for _, record := range j.payload.([]messaging.Record) {
+			if err := r.apply(ctx, record); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.save(ctx); err != nil {
+		return fmt.Errorf("save states: %w", err)
+	}
+	return nil
+}
+
+// recording is one batch of records on its way.
+type recording struct {
+	b        *batchConn
+	events   *eventLog
+	messages map[string]*recorded
+	order    []*recorded
+}
+
+// recorded is a message named in a batch.
+type recorded struct {
+	workspace   string
+	environment messaging.Environment
+	id          string
+	instance    string // empty: there is no such message
+	state       messaging.State
+	changed     bool                    // the row of messages must be written
+	moved       *messaging.StatusChange // the row of outbox must be written
+	gone        bool                    // the row of outbox must go
+}
+
+func (r *recording) note(c messaging.StatusChange) {
+	if _, ok := r.messages[c.MessageID]; ok {
+		return
+	}
+	m := &recorded{workspace: c.WorkspaceID, environment: c.Environment, id: c.MessageID}
+	r.messages[c.MessageID] = m
+	r.order = append(r.order, m)
+}
+
+const selectStates = `SELECT m.id, m.instance_id, ` + stateColumns + `
+	FROM messages m WHERE m.workspace_id = $1 AND m.environment = $2 AND m.id IN (%s)
+	ORDER BY m.id
+	FOR UPDATE -- only: postgres
+`
+
+// load reads the states of all messages, tenancy by tenancy.
+func (r *recording) load(ctx context.Context) error {
+	tenancies := make(map[tenancyKey][]any, 1)
+	for _, m := range r.order {
+		k := tenancyKey{m.workspace, string(m.environment)}
+		tenancies[k] = append(tenancies[k], m.id)
+	}
+	for k, ids := range tenancies {
+		for len(ids) > 0 {
+			n := min(len(ids), maxInList)
+			if err := r.loadSome(ctx, k, ids[:n]); err != nil {
+				return err
+			}
+			ids = ids[n:]
+		}
+	}
+	return nil
+}
+
+func (r *recording) loadSome(ctx context.Context, k tenancyKey, ids []any) error {
+	args := append([]any{k.workspace, k.environment}, ids...)
+	text, args := inList(selectStates, args, len(ids))
+	found, err := r.b.query(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	for found.Next() {
+		var id, instance string
+		var row stateRow
+		if err := found.Scan(&id, &instance, &row.Status, &row.ErrorCode, &row.ErrorMessage, &row.Attempts,
+			&row.SentAt, &row.DeliveredAt, &row.ReadAt, &row.PlayedAt, &row.FailedAt); err != nil {
+			return errorsJoinClose(err, found)
+		}
+		m := r.messages[id]
+		m.instance, m.state = instance, row.state()
+	}
+	return errorsJoinClose(found.Err(), found)
+}
+
+func (r *recording) apply(ctx context.Context, record messaging.Record) error {
+	switch c := record.(type) {
+	case messaging.StatusChange:
+		r.applyStatus(c)
+		return nil
+	case messaging.InboundMessage:
+		return r.applyInbound(ctx, &c.Message)
+	case messaging.InstanceChange:
+		return r.applyInstance(ctx, c)
+	default:
+		return fmt.Errorf("no such record: %T", record)
+	}
+}
+
+// applyStatus moves a message in memory and notes the events.
+func (r *recording) applyStatus(c messaging.StatusChange) {
+	m := r.messages[c.MessageID]
+	if m.instance == "" {
+		return
+	}
+	c.At = clip(c.At)
+	before := m.state
+	news := m.state.Apply(c)
+	if m.state != before {
+		m.changed = true
+	}
+	switch {
+	case !m.state.Status.Waiting():
+		m.moved = nil
+		m.gone = m.gone || before.Status.Waiting()
+	case c.Status.Waiting():
+		m.moved = &c
+	}
+	for _, status := range news {
+		state := m.state
+		if len(news) > 1 && status == messaging.StatusSent {
+			// The event that a receipt implies shows the message as it was then.
+			state = messaging.State{Status: status, Attempts: state.Attempts, SentAt: state.SentAt}
+		}
+		r.events.addStatus(m.workspace, m.environment, m.instance, m.id, status, state, c.At)
+	}
+}
+
+var (
+	updateStates = &rows{
+		head: `UPDATE messages SET status = v.column4, error_code = v.column5, error_message = v.column6, attempts = v.column7,
+			sent_at = v.column8, delivered_at = v.column9, read_at = v.column10, played_at = v.column11, failed_at = v.column12
+			FROM (VALUES `,
+		columns: append(repeat("?", 6), repeat(numberColumn, 6)...),
+		tail:    `) v WHERE messages.workspace_id = v.column1 AND messages.environment = v.column2 AND messages.id = v.column3`,
+	}
+	updateOutbox = &rows{
+		head:    `UPDATE outbox SET due_at = v.column2, attempts = v.column3, parked = (v.column4 = 1) FROM (VALUES `,
+		columns: append([]string{"?"}, repeat(numberColumn, 3)...),
+		tail:    `) v WHERE outbox.message_id = v.column1`,
+	}
+)
+
+const deleteOutbox = `DELETE FROM outbox WHERE message_id IN (%s)`
+
+// save writes the states that changed and mends the outbox.
+func (r *recording) save(ctx context.Context) error {
+	var states, moved, gone []any
+	for _, m := range r.order {
+		if m.changed {
+			states = append(states, m.workspace, string(m.environment), m.id)
+			states = stateArgs(states, &m.state)
+		}
+		if m.moved != nil {
+			parked := int64(0)
+			if m.moved.Parked {
+				parked = 1
+			}
+			moved = append(moved, m.id, micros(m.moved.Due), int64(m.state.Attempts), parked)
+		}
+		if m.gone {
+			gone = append(gone, m.id)
+		}
+	}
+	if err := r.b.write(ctx, updateStates, states); err != nil {
+		return err
+	}
+	if err := r.b.write(ctx, updateOutbox, moved); err != nil {
+		return err
+	}
+	return r.b.inLists(ctx, deleteOutbox, gone)
+}
+
+// maxInList bounds an IN list.
+const maxInList = 64
+
+// inLists runs a statement whose %s is an IN list over all values.
+func (b *batchConn) inLists(ctx context.Context, format string, values []any) error {
+	for len(values) > 0 {
+		n := min(len(values), maxInList)
+		text, args := inList(format, values[:n:n], n)
+		if _, err := b.exec(ctx, text, args...); err != nil {
+			return err
+		}
+		values = values[n:]
+	}
+	return nil
+}
+
+// inList fills the %s of format with parameters for the last n of args, and
+// repeats the last one up to a power of two: that changes nothing in an IN
+// list, and keeps the number of prepared statements small.
+func inList(format string, args []any, n int) (string, []any) {
+	first := len(args) - n + 1
+	size := paddedSize(n)
+	for len(args) < first-1+size {
+		args = append(args, args[len(args)-1])
+	}
+	var list strings.Builder
+	for i := range size {
+		if i > 0 {
+			list.WriteString(", ")
+		}
+		list.WriteString("$" + strconv.Itoa(first+i))
+	}
+	return fmt.Sprintf(format, list.String()), args
+}

@@ -1,0 +1,304 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"portaria/internal/fault"
+	"portaria/messaging"
+	"portaria/sandbox"
+)
+
+var (
+	_ sandbox.Store      = (*Store)(nil)
+	_ sandbox.ClockStore = (*Store)(nil)
+)
+
+// Carry stores what the simulated network takes, in a commit shared with other
+// callers. A message that its instance carried before stays as it was.
+func (s *Store) Carry(_ context.Context, batch []sandbox.Carried) ([]sandbox.Taken, error) {
+	c := &carrying{batch: batch, taken: make([]sandbox.Taken, len(batch))}
+	if err := s.committer.submit(stationCarry, c, nil); err != nil {
+		return nil, fmt.Errorf("carry: %w", err)
+	}
+	return c.taken, nil
+}
+
+// carrying is one call of Carry.
+type carrying struct {
+	batch []sandbox.Carried
+	taken []sandbox.Taken
+}
+
+var (
+	insertCarriages = &rows{
+		head: `INSERT INTO sandbox_carriages (workspace_id, environment, instance_id, wa_message_id, message_id, peer_input,
+			peer_wa_id, kind, content, sandbox, carried_at) VALUES `,
+		columns: repeat("?", 11),
+		tail:    ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING RETURNING instance_id, wa_message_id`,
+	}
+	insertOwed = &rows{
+		head:    `INSERT INTO sandbox_owed (instance_id, wa_message_id) VALUES `,
+		columns: repeat("?", 2),
+	}
+)
+
+// applyCarriages inserts all rows, notes a debt for those that are new, and
+// looks up the others one by one: they are what was in flight when a process
+// died, and few.
+func applyCarriages(ctx context.Context, b *batchConn, jobs []*job) error {
+	fresh, err := insertNewCarriages(ctx, b, jobs)
+	if err != nil {
+		return fmt.Errorf("insert carriages: %w", err)
+	}
+	var owed []any
+	var known []func() error
+	for _, j := range jobs {
+		c := j.payload.(*carrying)
+		for i := range c.batch {
+			one := &c.batch[i]
+			if !fresh[one.Key()] {
+				known = append(known, func() (err error) {
+					c.taken[i], err = carriedBefore(ctx, b, one.Key())
+					return err
+				})
+				continue
+			}
+			delete(fresh, one.Key()) // a second one in this batch is not new any more
+			c.taken[i] = sandbox.Taken{Owed: one.Owes, CarriedAt: clip(one.CarriedAt)}
+			if one.Owes {
+				owed = append(owed, one.InstanceID, one.WAMessageID)
+			}
+		}
+	}
+	if err := b.write(ctx, insertOwed, owed); err != nil {
+		return fmt.Errorf("insert owed: %w", err)
+	}
+	for _, look := range known {
+		if err := look(); err != nil {
+			return fmt.Errorf("carried before: %w", err)
+		}
+	}
+	return nil
+}
+
+// insertNewCarriages returns the keys of the rows that were not there before.
+func insertNewCarriages(ctx context.Context, b *batchConn, jobs []*job) (map[sandbox.CarriageKey]bool, error) {
+	args := make([]any, 0, len(jobs)*11)
+	for _, j := range jobs {
+		c := j.payload.(*carrying)
+		for i := range c.batch {
+			var err error
+			if args, err = carriageArgs(args, &c.batch[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	fresh := make(map[sandbox.CarriageKey]bool, len(args)/11)
+	err := b.each(ctx, insertCarriages, args, func(text string, args []any) error {
+		inserted, err := b.query(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		for inserted.Next() {
+			var key sandbox.CarriageKey
+			if err := inserted.Scan(&key.InstanceID, &key.WAMessageID); err != nil {
+				return errorsJoinClose(err, inserted)
+			}
+			fresh[key] = true
+		}
+		return errorsJoinClose(inserted.Err(), inserted)
+	})
+	return fresh, err
+}
+
+// carriageArgs appends one row for insertCarriages.
+func carriageArgs(args []any, c *sandbox.Carried) ([]any, error) {
+	content, err := encodeContent(c.Content)
+	if err != nil {
+		return nil, err
+	}
+	override, err := encodeOverride(c.Sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return append(args, c.WorkspaceID, string(messaging.Test), c.InstanceID, c.WAMessageID, c.MessageID, c.To.Input, c.To.WAID,
+		string(c.Content.Kind), content, override, micros(c.CarriedAt)), nil
+}
+
+const selectCarriedBefore = `SELECT c.carried_at, (
+		SELECT COUNT(*) FROM sandbox_owed o WHERE o.instance_id = c.instance_id AND o.wa_message_id = c.wa_message_id
+	) FROM sandbox_carriages c WHERE c.instance_id = $1 AND c.wa_message_id = $2`
+
+func carriedBefore(ctx context.Context, b *batchConn, key sandbox.CarriageKey) (taken sandbox.Taken, err error) {
+	found, err := b.query(ctx, selectCarriedBefore, key.InstanceID, key.WAMessageID)
+	if err != nil {
+		return taken, err
+	}
+	if !found.Next() {
+		return taken, errorsJoinClose(errors.Join(sql.ErrNoRows, found.Err()), found)
+	}
+	var at, owed int64
+	if err := found.Scan(&at, &owed); err != nil {
+		return taken, errorsJoinClose(err, found)
+	}
+	return sandbox.Taken{Owed: owed > 0, CarriedAt: fromMicros(at)}, found.Close()
+}
+
+// Settle forgets what is owed for messages, in a commit shared with other
+// callers.
+func (s *Store) Settle(_ context.Context, keys []sandbox.CarriageKey) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := s.committer.submit(stationSettle, keys, nil); err != nil {
+		return fmt.Errorf("settle: %w", err)
+	}
+	return nil
+}
+
+var deleteOwed = &rows{
+	head:    `DELETE FROM sandbox_owed WHERE (instance_id, wa_message_id) IN (VALUES `,
+	columns: repeat("?", 2),
+	tail:    `)`,
+}
+
+func applySettlements(ctx context.Context, b *batchConn, jobs []*job) error {
+	var args []any
+	for _, j := range jobs {
+		for _, key := range j.payload.([]sandbox.CarriageKey) {
+			args = append(args, key.InstanceID, key.WAMessageID)
+		}
+	}
+	if err := b.write(ctx, deleteOwed, args); err != nil {
+		return fmt.Errorf("delete owed: %w", err)
+	}
+	return nil
+}
+
+// carriageRow is a row of sandbox_carriages.
+type carriageRow struct {
+	Position    int64  `db:"position"`
+	WorkspaceID string `db:"workspace_id"`
+	InstanceID  string `db:"instance_id"`
+	WAMessageID string `db:"wa_message_id"`
+	MessageID   string `db:"message_id"`
+	PeerInput   string `db:"peer_input"`
+	PeerWAID    string `db:"peer_wa_id"`
+	Kind        string `db:"kind"`
+	Content     string `db:"content"`
+	Sandbox     string `db:"sandbox"`
+	CarriedAt   int64  `db:"carried_at"`
+}
+
+const carriageColumns = `c.position, c.workspace_id, c.instance_id, c.wa_message_id, c.message_id, c.peer_input, c.peer_wa_id,
+	c.kind, c.content, c.sandbox, c.carried_at`
+
+func (r *carriageRow) carriage() (messaging.Carriage, error) {
+	content, err := decodeContent(r.Kind, r.Content)
+	if err != nil {
+		return messaging.Carriage{}, err
+	}
+	override, err := decodeOverride(r.Sandbox)
+	if err != nil {
+		return messaging.Carriage{}, err
+	}
+	return messaging.Carriage{
+		Position: r.Position, WAMessageID: r.WAMessageID, MessageID: r.MessageID, InstanceID: r.InstanceID,
+		To:      messaging.Address{Input: r.PeerInput, WAID: r.PeerWAID},
+		Content: content, Sandbox: override, CarriedAt: fromMicros(r.CarriedAt),
+	}, nil
+}
+
+// selectOwed takes its page from sandbox_owed, which is short, before it looks
+// at what the network ever carried.
+const selectOwed = `SELECT ` + carriageColumns + `
+	FROM (SELECT instance_id, wa_message_id FROM sandbox_owed
+		WHERE (instance_id, wa_message_id) > ($1, $2) ORDER BY instance_id, wa_message_id LIMIT $3) o
+	JOIN sandbox_carriages c ON c.instance_id = o.instance_id AND c.wa_message_id = o.wa_message_id
+	ORDER BY c.instance_id, c.wa_message_id`
+
+// Owed returns carriages for which something is owed, of all workspaces: it is
+// a recovery scan.
+func (s *Store) Owed(ctx context.Context, after sandbox.CarriageKey, limit int) ([]sandbox.Carried, error) {
+	var found []carriageRow
+	if err := s.r.SelectContext(ctx, &found, selectOwed, after.InstanceID, after.WAMessageID, limit); err != nil {
+		return nil, fmt.Errorf("owed: %w", explain(err))
+	}
+	out := make([]sandbox.Carried, len(found))
+	for i := range found {
+		c, err := found[i].carriage()
+		if err != nil {
+			return nil, fmt.Errorf("owed: message %s: %w", found[i].MessageID, err)
+		}
+		out[i] = sandbox.Carried{WorkspaceID: found[i].WorkspaceID, Owes: true, Carriage: c}
+	}
+	return out, nil
+}
+
+const selectCarriages = `SELECT ` + carriageColumns + ` FROM sandbox_carriages c WHERE c.workspace_id = $1 AND c.environment = $2`
+
+// Carriages lists what the simulated network carried, newest first: up to one
+// more than page.Limit. Fault: fault.ErrBadRequest for a cursor that is none.
+func (s *Store) Carriages(ctx context.Context, t messaging.Tenancy, instanceID string, page messaging.Page) ([]messaging.Carriage, error) {
+	q := newQuery(selectCarriages, t)
+	q.instances("c.instance_id", t.Allowlist(), instanceID)
+	if page.Cursor != "" {
+		position, err := strconv.ParseInt(page.Cursor, 10, 64)
+		if err != nil {
+			return nil, fault.ErrBadRequest.Saying("This cursor cannot be used.")
+		}
+		q.and("c.position < ", position)
+	}
+	q.tail(" ORDER BY c.position DESC LIMIT ", page.Limit+1)
+
+	var found []carriageRow
+	if err := s.r.SelectContext(ctx, &found, q.text(), q.args...); err != nil {
+		return nil, fmt.Errorf("carriages: %w", explain(err))
+	}
+	out := make([]messaging.Carriage, 0, len(found))
+	for i := range found {
+		c, err := found[i].carriage()
+		if err != nil {
+			return nil, fmt.Errorf("carriages: %w", err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// SandboxClock returns the clock of a workspace's test world.
+func (s *Store) SandboxClock(ctx context.Context, workspace string) (sandbox.SavedClock, error) {
+	const q = `SELECT mode, offset_us, frozen_at FROM sandbox_clocks WHERE workspace_id = $1`
+	var row struct {
+		Mode     sandbox.Mode `db:"mode"`
+		OffsetUS int64        `db:"offset_us"`
+		FrozenAt int64        `db:"frozen_at"`
+	}
+	err := s.r.GetContext(ctx, &row, q, workspace)
+	if errors.Is(err, sql.ErrNoRows) {
+		return sandbox.SavedClock{Mode: sandbox.Real}, nil
+	}
+	if err != nil {
+		return sandbox.SavedClock{}, fmt.Errorf("sandbox clock: %w", explain(err))
+	}
+	return sandbox.SavedClock{
+		Mode: row.Mode, Offset: time.Duration(row.OffsetUS) * time.Microsecond, FrozenAt: fromMicros(row.FrozenAt),
+	}, nil
+}
+
+// SaveSandboxClock stores the clock of a workspace's test world.
+func (s *Store) SaveSandboxClock(ctx context.Context, workspace string, saved sandbox.SavedClock) error {
+	const q = `INSERT INTO sandbox_clocks (workspace_id, mode, offset_us, frozen_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (workspace_id) DO UPDATE SET mode = excluded.mode, offset_us = excluded.offset_us, frozen_at = excluded.frozen_at`
+	return s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, q, workspace, string(saved.Mode), saved.Offset.Microseconds(), micros(saved.FrozenAt))
+		return err
+	})
+}

@@ -1,0 +1,97 @@
+// Package storetest runs a test on both engines: on SQLite in a temporary
+// folder, and on a fresh database of a throw-away PostgreSQL.
+//
+// A package that uses it has a TestMain that calls testpg.Main.
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"portaria/internal/testpg"
+	"portaria/messaging"
+	"portaria/store"
+)
+
+// Engines are the names of the two engines, as subtests carry them.
+var Engines = []string{"sqlite", "postgres"}
+
+// Each runs f once for each engine with an empty, migrated store.
+func Each(t *testing.T, f func(t *testing.T, s *store.Store)) {
+	t.Helper()
+	for _, engine := range Engines {
+		t.Run(engine, func(t *testing.T) { f(t, Open(t, Options(t, engine))) })
+	}
+}
+
+// Options returns where a fresh database of an engine is.
+func Options(t testing.TB, engine string) store.Options {
+	t.Helper()
+	o := store.Options{DataDir: t.TempDir()}
+	if engine == "postgres" {
+		o.DatabaseURL = testpg.Database(t)
+	}
+	return o
+}
+
+// Open opens and migrates a store; it is closed with the test.
+func Open(t testing.TB, o store.Options) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), o)
+	if err != nil {
+		t.Fatalf("open store: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
+	if err := s.Migrate(context.Background()); err != nil {
+		t.Fatalf("migrate: %v", err)
+	}
+	return s
+}
+
+// Workspace stores a workspace and returns the tenancy of all its test
+// instances.
+func Workspace(t testing.TB, s *store.Store, name string) messaging.Tenancy {
+	t.Helper()
+	w := store.Workspace{ID: messaging.NewID(messaging.WorkspacePrefix, time.Now()), Name: name, CreatedAt: time.Now()}
+	if err := s.InsertWorkspace(context.Background(), w); err != nil {
+		t.Fatalf("insert workspace: %v", err)
+	}
+	return messaging.NewTenancy(w.ID, messaging.Test, messaging.AllInstances())
+}
+
+// Instance stores a connected test instance.
+func Instance(t testing.TB, s *store.Store, tenancy messaging.Tenancy, name string) messaging.Instance {
+	t.Helper()
+	i := NewInstance(tenancy, name)
+	if err := s.InsertInstance(context.Background(), i, nil); err != nil {
+		t.Fatalf("insert instance: %v", err)
+	}
+	return i
+}
+
+// NewInstance makes a connected test instance that is not stored.
+func NewInstance(tenancy messaging.Tenancy, name string) messaging.Instance {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	return messaging.Instance{
+		ID: messaging.NewID(messaging.InstancePrefix, now), WorkspaceID: tenancy.Workspace(), Environment: tenancy.Environment(),
+		Name: name, Driver: messaging.DriverSandbox, Desired: messaging.DesiredConnected, State: messaging.InstanceConnected,
+		StateSince: now, Phone: "15555550000", Metadata: []byte("{}"), Settings: []byte("{}"), CreatedAt: now,
+	}
+}
+
+// Message makes an accepted text message that is not stored.
+func Message(i messaging.Instance, to, text string) messaging.Message {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	return messaging.Message{
+		ID: messaging.NewID(messaging.MessagePrefix, now), WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID,
+		Direction: messaging.Outbound, Peer: messaging.Address{Input: to, WAID: to + "@" + messaging.UserServer},
+		Content:  messaging.Content{Kind: messaging.KindText, Text: &messaging.Text{Body: text}},
+		Priority: messaging.Normal, WAMessageID: messaging.NewWAMessageID(), KeyID: "key_test", Lineage: "key_test",
+		CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour), State: messaging.State{Status: messaging.StatusQueued},
+	}
+}
