@@ -41,81 +41,100 @@ var (
 		head: `INSERT INTO sandbox_carriages (workspace_id, environment, instance_id, wa_message_id, message_id, peer_input,
 			peer_wa_id, kind, content, sandbox, carried_at) VALUES `,
 		columns: repeat("?", 11),
-		tail:    ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING RETURNING instance_id, wa_message_id`,
+		tail:    ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING`,
 	}
 	insertOwed = &rows{
 		head:    `INSERT INTO sandbox_owed (instance_id, wa_message_id) VALUES `,
 		columns: repeat("?", 2),
+		tail:    ` ON CONFLICT DO NOTHING`,
 	}
 )
 
-// applyCarriages inserts all rows, notes a debt for those that are new, and
-// looks up the others one by one: they are what was in flight when a process
-// died, and few.
+// carrySlot is one message of a batch and the place of its answer.
+type carrySlot struct {
+	message *sandbox.Carried
+	taken   *sandbox.Taken
+	before  bool // it was carried before
+}
+
+// applyCarriages inserts all rows, notes what is owed for the new ones, and
+// answers for the others what is kept.
 func applyCarriages(ctx context.Context, b *batchConn, jobs []*job) error {
-	fresh, err := insertNewCarriages(ctx, b, jobs)
-	if err != nil {
-		return fmt.Errorf("insert carriages: %w", err)
-	}
-	var owed []any
-	var known []func() error
+	var slots []carrySlot
+	var args []any
 	for _, j := range jobs {
 		c := j.payload.(*carrying)
 		for i := range c.batch {
-			one := &c.batch[i]
-			if !fresh[one.Key()] {
-				known = append(known, func() (err error) {
-					c.taken[i], err = carriedBefore(ctx, b, one.Key())
-					return err
-				})
-				continue
+			var err error
+			if args, err = carriageArgs(args, &c.batch[i]); err != nil {
+				return err
 			}
-			delete(fresh, one.Key()) // a second one in this batch is not new any more
-			c.taken[i] = sandbox.Taken{Owed: one.Owes, CarriedAt: clip(one.CarriedAt)}
-			if one.Owes {
-				owed = append(owed, one.InstanceID, one.WAMessageID)
-			}
+			slots = append(slots, carrySlot{message: &c.batch[i], taken: &c.taken[i]})
 		}
 	}
-	if err := b.write(ctx, insertOwed, owed); err != nil {
+	left := slots
+	err := b.each(ctx, insertCarriages, args, func(text string, args []any) error {
+		n := len(args) / insertCarriages.params()
+		chunk := left[:n]
+		left = left[n:]
+		inserted, err := b.exec(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		fresh, err := inserted.RowsAffected()
+		if err != nil {
+			return err
+		}
+		return takeChunk(ctx, b, chunk, int(fresh) == n)
+	})
+	if err != nil {
+		return fmt.Errorf("insert carriages: %w", err)
+	}
+	if err := insertDebts(ctx, b, slots); err != nil {
 		return fmt.Errorf("insert owed: %w", err)
 	}
-	for _, look := range known {
-		if err := look(); err != nil {
+	for _, slot := range slots {
+		if !slot.before {
+			continue
+		}
+		if *slot.taken, err = carriedBefore(ctx, b, slot.message.Key()); err != nil {
 			return fmt.Errorf("carried before: %w", err)
 		}
 	}
 	return nil
 }
 
-// insertNewCarriages returns the keys of the rows that were not there before.
-func insertNewCarriages(ctx context.Context, b *batchConn, jobs []*job) (map[sandbox.CarriageKey]bool, error) {
-	args := make([]any, 0, len(jobs)*11)
-	for _, j := range jobs {
-		c := j.payload.(*carrying)
-		for i := range c.batch {
-			var err error
-			if args, err = carriageArgs(args, &c.batch[i]); err != nil {
-				return nil, err
-			}
+// takeChunk answers for the rows of one statement. Nearly always all are new.
+// RETURNING would tell which are, but costs a third of the throughput; so when
+// some are not, as after a crash, the rows are looked up one by one, and those
+// that are not as this call wrote them were there before.
+func takeChunk(ctx context.Context, b *batchConn, chunk []carrySlot, fresh bool) error {
+	for i := range chunk {
+		slot := &chunk[i]
+		*slot.taken = sandbox.Taken{Owed: slot.message.Owes, CarriedAt: clip(slot.message.CarriedAt)}
+		if fresh {
+			continue
 		}
-	}
-	fresh := make(map[sandbox.CarriageKey]bool, len(args)/11)
-	err := b.each(ctx, insertCarriages, args, func(text string, args []any) error {
-		inserted, err := b.query(ctx, text, args...)
+		kept, err := carriedBefore(ctx, b, slot.message.Key())
 		if err != nil {
 			return err
 		}
-		for inserted.Next() {
-			var key sandbox.CarriageKey
-			if err := inserted.Scan(&key.InstanceID, &key.WAMessageID); err != nil {
-				return errorsJoinClose(err, inserted)
-			}
-			fresh[key] = true
+		slot.before = !kept.CarriedAt.Equal(slot.taken.CarriedAt)
+	}
+	return nil
+}
+
+// insertDebts notes what is owed. To note it again for a message that was
+// carried before at the same microsecond (a frozen clock) does no harm: its
+// receipts are reported twice.
+func insertDebts(ctx context.Context, b *batchConn, slots []carrySlot) error {
+	var owed []any
+	for _, slot := range slots {
+		if slot.taken.Owed && !slot.before {
+			owed = append(owed, slot.message.InstanceID, slot.message.WAMessageID)
 		}
-		return errorsJoinClose(inserted.Err(), inserted)
-	})
-	return fresh, err
+	}
+	return b.write(ctx, insertOwed, owed)
 }
 
 // carriageArgs appends one row for insertCarriages.
@@ -141,14 +160,15 @@ func carriedBefore(ctx context.Context, b *batchConn, key sandbox.CarriageKey) (
 	if err != nil {
 		return taken, err
 	}
+	defer func() { err = errorsJoinClose(err, found) }()
 	if !found.Next() {
-		return taken, errorsJoinClose(errors.Join(sql.ErrNoRows, found.Err()), found)
+		return taken, errors.Join(sql.ErrNoRows, found.Err())
 	}
 	var at, owed int64
 	if err := found.Scan(&at, &owed); err != nil {
-		return taken, errorsJoinClose(err, found)
+		return taken, err
 	}
-	return sandbox.Taken{Owed: owed > 0, CarriedAt: fromMicros(at)}, found.Close()
+	return sandbox.Taken{Owed: owed > 0, CarriedAt: fromMicros(at)}, nil
 }
 
 // Settle forgets what is owed for messages, in a commit shared with other
