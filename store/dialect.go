@@ -144,7 +144,7 @@ func explain(err error) error {
 			return ErrDatabaseCorrupt.Because(err)
 		case sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_PERM:
 			return ErrDataDir.Because(err)
-		case sqlitelib.SQLITE_FULL:
+		case sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR:
 			return ErrDiskFull.Because(err)
 		case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED:
 			return ErrDatabaseBusy.Because(err)

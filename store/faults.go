@@ -19,7 +19,7 @@ var (
 	ErrDatabaseBusy = fault.New(fault.Unavailable, "DATABASE_BUSY",
 		"The database is locked by another process; try again.")
 	ErrDiskFull = fault.New(fault.Unavailable, "DATABASE_FULL",
-		"The database has no room left: free space on its disk.")
+		"The database cannot write: free space on its disk, and check the disk's health.")
 	ErrDatabaseURL = fault.New(fault.Malformed, "DATABASE_URL_INVALID",
 		"DATABASE_URL must begin with postgres:// or postgresql://, or be empty for SQLite in the data directory.")
 

@@ -1,0 +1,68 @@
+package gateway
+
+// portugueseSentences has the Brazilian sentence of every code that callers of
+// the API may see. Codes never change, sentences may. Nobody writes to it.
+var portugueseSentences = map[string]string{
+	// the door
+	"UNAUTHORIZED":           "A chave de API está ausente ou não é válida.",
+	"KEY_EXPIRED":            "Esta chave de API expirou.",
+	"AUTH_BUSY":              "O servidor está verificando chaves demais neste momento; tente de novo.",
+	"INSUFFICIENT_SCOPE":     "Esta chave não tem o escopo que a rota exige.",
+	"INSTANCE_NOT_ALLOWED":   "Esta chave não abre esta instância.",
+	"KEY_IS_INSTANCE_LOCKED": "Esta chave está presa a instâncias e não pode agir sobre o workspace.",
+	"WRONG_ENVIRONMENT":      "Esta rota não existe no ambiente desta chave.",
+	"RATE_LIMITED":           "Pedidos demais para esta chave; espere e tente de novo.",
+	"INSTANCE_REQUIRED":      "Esta chave não está presa a exatamente uma instância: use /v1/instances/{instance}/messages.",
+
+	// requests
+	"BAD_REQUEST":              "O pedido não pode ser entendido.",
+	"INVALID_JSON":             "O corpo não é JSON válido: um objeto em UTF-8, sem nomes repetidos e sem nada depois dele.",
+	"VALIDATION_FAILED":        "O pedido tem campos que não são válidos.",
+	"INVALID_RECIPIENT":        "O destinatário não pode ser um endereço do WhatsApp.",
+	"UNSUPPORTED_MESSAGE_TYPE": "Mensagens deste tipo não podem ser enviadas.",
+	"SANDBOX_RECIPIENT":        "Este número pertence ao sandbox e só recebe mensagens de chaves de teste.",
+	"PAYLOAD_TOO_LARGE":        "O corpo é maior do que esta rota aceita.",
+	"HEADERS_TOO_LARGE":        "Os cabeçalhos do pedido passam de 16 KiB.",
+	"UNSUPPORTED_MEDIA_TYPE":   "O corpo deve ser JSON sem compressão: envie Content-Type: application/json.",
+	"IDEMPOTENCY_KEY_REUSED":   "Esta Idempotency-Key já foi usada com outro corpo.",
+	"IDEMPOTENCY_IN_PROGRESS":  "Um pedido com esta Idempotency-Key está sendo respondido; tente de novo.",
+
+	// objects
+	"NOT_FOUND":          "Não há nada aqui.",
+	"INSTANCE_NOT_FOUND": "Esta instância não existe.",
+	"METHOD_NOT_ALLOWED": "Esta rota não aceita este método; o cabeçalho Allow diz quais aceita.",
+	"CONFLICT":           "O estado atual do objeto não permite isto.",
+	"NAME_TAKEN":         "Este nome já está em uso.",
+
+	// the house
+	"INTERNAL":      "Algo deu errado do nosso lado; o request_id o localiza no log.",
+	"UNAVAILABLE":   "O serviço não pode fazer isto agora; tente de novo.",
+	"SHUTTING_DOWN": "O servidor está parando; tente de novo.",
+}
+
+// portugueseRules says what a refused field is told in Portuguese, by the rule
+// that it breaks. Nobody writes to it.
+var portugueseRules = map[string]string{
+	"required":    "é obrigatório",
+	"unknown":     "não é um campo conhecido",
+	"type":        "tem o tipo errado",
+	"enum":        "não é um dos valores possíveis",
+	"duration":    "deve ser um número inteiro com unidade: ms, s, m, h ou d, como em 10s",
+	"time":        "deve ser uma data RFC 3339 com fuso horário",
+	"min":         "é menor do que o permitido",
+	"max":         "é maior do que o permitido",
+	"max_bytes":   "é longo demais",
+	"environment": "não existe neste ambiente",
+	"format":      "não tem o formato certo",
+	"pattern":     "não tem o formato certo",
+	"range":       "está fora dos limites permitidos",
+	"requires":    "não combina com os outros campos",
+	"repeated":    "aparece mais de uma vez",
+}
+
+// portuguese returns the Brazilian sentence of a fault's code; false for a code
+// that callers never see.
+func portuguese(code string) (string, bool) {
+	sentence, ok := portugueseSentences[code]
+	return sentence, ok
+}

@@ -1,0 +1,176 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"portaria/messaging"
+)
+
+// exchange is one request and its answer. Exchanges are pooled with their
+// buffers; nothing may keep one, or what it aliases, beyond its request.
+type exchange struct {
+	server  *Server
+	row     *Row
+	http    *fasthttp.RequestCtx
+	headers headers
+	call    Call
+	began   time.Time
+	claim   claim
+	levels  levels
+
+	body      []byte // as it was sent, once taken
+	bodyTaken bool
+	out       []byte // the answer's body
+	status    int
+	errorCode string
+}
+
+// keepBuffer is the largest buffer that goes back into the pool, so that a few
+// large bodies do not stay in memory for ever.
+const keepBuffer = 64 << 10
+
+// begin starts an exchange.
+func (s *Server) begin(c *fasthttp.RequestCtx, row *Row) *exchange {
+	x, ok := s.exchanges.Get().(*exchange)
+	if !ok {
+		x = &exchange{server: s}
+	}
+	x.row, x.http, x.began = row, c, s.now()
+	x.headers.read(&c.Request.Header)
+	x.call = Call{RequestID: x.headers.pickRequestID(x.began), exchange: x}
+	return x
+}
+
+// end sends the exchange back to the pool.
+func (x *exchange) end() {
+	body, out := x.body[:0], x.out[:0]
+	if cap(body) > keepBuffer {
+		body = nil
+	}
+	if cap(out) > keepBuffer {
+		out = nil
+	}
+	s := x.server
+	*x = exchange{server: s, body: body, out: out}
+	s.exchanges.Put(x)
+}
+
+// door is the middleware of one row.
+func (s *Server) door(row *Row) fiber.Handler {
+	refusals := newRefusals(row)
+	deadline := row.Deadline
+	if deadline == 0 {
+		deadline = defaultDeadline
+	}
+	takesID := hasID(row.Path)
+	return func(c *fiber.Ctx) error {
+		x := s.begin(c.Context(), row)
+		defer x.end()
+		if takesID {
+			x.call.ID = c.Params("id")
+		}
+		ref := ""
+		if row.Instance == InstancePath {
+			ref = c.Params("instance")
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), deadline)
+		defer cancel()
+		if err := x.guarded(func() error { return x.pass(ctx, ref, refusals) }); err != nil {
+			x.refuse(err)
+		}
+		x.log()
+		return nil
+	}
+}
+
+// guarded runs f and turns a panic into an error, so that one request cannot
+// end the process.
+func (x *exchange) guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked{value: p, stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// panicked is the error of a handler that panicked.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+// Error implements error.
+func (p panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// refuse answers with the fault of err, and logs what the answer hides.
+func (x *exchange) refuse(err error) {
+	f, hidden := answerable(err)
+	if hidden {
+		attrs := []any{"request_id", x.call.RequestID, "error", err}
+		if x.row != nil {
+			attrs = append(attrs, "method", x.row.Method, "route", x.row.Path)
+		}
+		if p, ok := err.(panicked); ok { //nolint:errorlint // guarded returns it unwrapped
+			attrs = append(attrs, "stack", string(p.stack))
+		}
+		x.server.logger.Error("request failed", attrs...)
+	}
+	x.errorCode = f.Code()
+	x.writeFault(f)
+}
+
+// unmatchedRoute stands in the logs for requests under /v1 that no row
+// matches: their paths may hold anything.
+const unmatchedRoute = "/v1/*"
+
+// log hands one row of api_logs to the logger.
+func (x *exchange) log() {
+	row := messaging.RequestLog{
+		At:         x.began,
+		RequestID:  x.call.RequestID,
+		Method:     string(x.http.Method()),
+		Route:      unmatchedRoute,
+		Status:     x.http.Response.StatusCode(),
+		ErrorCode:  x.errorCode,
+		Duration:   x.server.now().Sub(x.began),
+		InstanceID: x.call.InstanceID,
+		IP:         x.caller(),
+		UserAgent:  userAgent(x.headers.userAgent),
+	}
+	if x.row != nil {
+		row.Route = x.row.Path
+	}
+	if grant := x.call.Grant; grant != nil {
+		row.WorkspaceID, row.Environment = grant.Workspace, grant.Environment
+		row.KeyID, row.Lineage = grant.KeyID, grant.Lineage
+	}
+	x.server.logs.Log(row)
+}
+
+// userAgent keeps what says enough of a User-Agent.
+func userAgent(header []byte) string {
+	const enough = 200
+	if len(header) > enough {
+		header = header[:enough]
+	}
+	return strings.ToValidUTF8(string(header), "")
+}
+
+// caller returns the address of who asks, as far as the trusted proxies say.
+func (x *exchange) caller() string {
+	tcp, ok := x.http.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	remote := tcp.AddrPort().Addr().Unmap()
+	return clientIP(remote, x.headers.forwardedTo, x.server.trusted).String()
+}

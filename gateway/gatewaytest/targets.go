@@ -1,0 +1,145 @@
+package gatewaytest
+
+import (
+	"encoding/json"
+	"hash/crc32"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"portaria/auth"
+	"portaria/gateway"
+	"portaria/messaging"
+)
+
+// target is what a request of the matrix is about.
+type target struct{ instance, message string }
+
+// ask returns a request for a fresh target of the environment.
+func (m *matrix) ask(t *testing.T, row gateway.Row, env messaging.Environment, token string) Request {
+	t.Helper()
+	return m.target(t, row, env).request(row, token)
+}
+
+// target makes what a row needs to be asked about.
+func (m *matrix) target(t *testing.T, row gateway.Row, env messaging.Environment) target {
+	t.Helper()
+	made := target{instance: m.instance(t, env)}
+	if strings.Contains(row.Path, "{id}") {
+		made.message = m.message(t, env, made.instance)
+	}
+	return made
+}
+
+// request asks a row about a target.
+func (target target) request(row gateway.Row, token string) Request {
+	path := strings.NewReplacer("{instance}", target.instance, "{id}", target.message).Replace(row.Path)
+	if row.Instance == gateway.InstanceQuery {
+		path += "?instance=" + target.instance
+	}
+	r := Request{Method: row.Method, Path: path, Token: token}
+	if row.BodyLimit > 0 {
+		r.Body = strings.ReplaceAll(bodyOf(row), "NAME", freshName())
+	}
+	return r
+}
+
+// success is the usual status of a row's success.
+func success(row gateway.Row) int {
+	if len(row.Statuses) == 0 {
+		return http.StatusOK
+	}
+	return row.Statuses[0]
+}
+
+// bodyOf returns a body that a row accepts; "" for a row that it does not know.
+func bodyOf(row gateway.Row) string {
+	switch row.OperationID {
+	case "sendMessage", "sendMessageFromOwnInstance":
+		return `{"to":"+5511912345678","text":"Olá"}`
+	case "createInstance":
+		return `{"name":"NAME"}`
+	case "updateInstance":
+		return `{"metadata":{"team":"support"}}`
+	case "setClock":
+		return `{"mode":"real"}`
+	case "advanceClock":
+		return `{"seconds":0}`
+	case "cancelMessage":
+		return `{}`
+	default:
+		if row.BodyLimit == 0 {
+			return "none"
+		}
+		return ""
+	}
+}
+
+// freshName is the name of a new instance.
+func freshName() string {
+	return "m-" + strings.TrimPrefix(messaging.NewID(messaging.InstancePrefix, time.Now()), string(messaging.InstancePrefix))
+}
+
+// operator is a key that may do anything in an environment.
+func (m *matrix) operator(t *testing.T, env messaging.Environment) string {
+	t.Helper()
+	return m.token(t, auth.NewKey{
+		Environment: env, Scopes: []string{"*"}, AllInstances: true, RatePerMinute: auth.MaxRatePerMinute, RateBurst: auth.MaxRateBurst,
+	})
+}
+
+// instance makes an instance.
+func (m *matrix) instance(t *testing.T, env messaging.Environment) string {
+	t.Helper()
+	return m.create(t, Request{
+		Method: http.MethodPost, Path: "/v1/instances", Token: m.operator(t, env), Body: `{"name":"` + freshName() + `"}`,
+	}, http.StatusCreated)
+}
+
+// message makes a message that waits for a year, so that it can be canceled.
+func (m *matrix) message(t *testing.T, env messaging.Environment, instance string) string {
+	t.Helper()
+	later := time.Now().Add(300 * 24 * time.Hour).UTC().Format(time.RFC3339)
+	return m.create(t, Request{
+		Method: http.MethodPost, Path: "/v1/instances/" + instance + "/messages", Token: m.operator(t, env),
+		Body: `{"to":"+5511912345678","text":"Olá","send_at":"` + later + `"}`,
+	}, http.StatusAccepted)
+}
+
+func (m *matrix) create(t *testing.T, r Request, status int) (id string) {
+	t.Helper()
+	var made struct{ Data struct{ ID string } }
+	if err := json.Unmarshal(m.client.Expect(t, r, status, "").Body, &made); err != nil {
+		t.Fatal(err)
+	}
+	return made.Data.ID
+}
+
+// The parts of a token that lie behind its public id.
+const (
+	secretAt   = 20
+	checksumAt = 52
+)
+
+// badChecksum returns a token whose checksum is not that of its text.
+func badChecksum(token string) string {
+	return token[:checksumAt] + checksum("something else")
+}
+
+// wrongSecret returns a token with the same id, another secret and the checksum
+// that goes with it.
+func wrongSecret(token string) string {
+	text := token[:secretAt] + strings.Repeat("0", checksumAt-secretAt)
+	return text + checksum(text)
+}
+
+// checksum is CRC-32 in base62, as the end of a token.
+func checksum(text string) string {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	out := []byte("000000")
+	for i, sum := len(out)-1, crc32.ChecksumIEEE([]byte(text)); sum > 0; i, sum = i-1, sum/62 {
+		out[i] = digits[sum%62]
+	}
+	return string(out)
+}

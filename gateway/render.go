@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"portaria/messaging"
+)
+
+// messageView writes a message as the API shows it. It is the hot path's
+// answer and writes its own JSON; messageSchema describes the same for
+// OpenAPI, and a test holds the two together.
+type messageView struct{ messaging.Message }
+
+func viewMessage(m messaging.Message) messageView { return messageView{m} }
+
+// messageSchema is the schema of a message.
+type messageSchema struct {
+	ID          string                `json:"id"`
+	InstanceID  string                `json:"instance_id"`
+	Environment messaging.Environment `json:"environment" enum:"live,test"`
+	Direction   messaging.Direction   `json:"direction" enum:"outbound,inbound"`
+	From        *addressView          `json:"from" description:"Of an inbound message."`
+	To          *addressView          `json:"to" description:"Of an outbound message."`
+	Type        messaging.Kind        `json:"type" enum:"text"`
+	Content     textView              `json:"content"`
+	Status      messaging.Status      `json:"status" enum:"scheduled,queued,held,sending,sent,delivered,read,played,failed,expired,canceled,received"`
+	WAMessageID string                `json:"wa_message_id"`
+	Error       *messaging.SendError  `json:"error" description:"Why the message failed, or what delays it."`
+	Attempts    int                   `json:"attempts"`
+	KeyID       *string               `json:"key_id"`
+	BulkID      *string               `json:"bulk_id"`
+	Metadata    *map[string]any       `json:"metadata"`
+	CreatedAt   timestamp             `json:"created_at"`
+	SendAt      timestamp             `json:"send_at"`
+	SentAt      timestamp             `json:"sent_at"`
+	DeliveredAt timestamp             `json:"delivered_at"`
+	ReadAt      timestamp             `json:"read_at"`
+	FailedAt    timestamp             `json:"failed_at"`
+}
+
+// textView is the content of a text message.
+type textView struct {
+	Body       string `json:"body"`
+	PreviewURL bool   `json:"preview_url"`
+}
+
+// appendJSON implements appender.
+func (v messageView) appendJSON(b []byte) []byte {
+	m := &v.Message
+	b = appendMember(append(b, '{'), `"id":`, m.ID)
+	b = appendMember(b, `,"instance_id":`, m.InstanceID)
+	b = appendMember(b, `,"environment":`, string(m.Environment))
+	b = appendMember(b, `,"direction":`, string(m.Direction))
+	b = appendPeer(b, m)
+	b = appendMember(b, `,"type":`, string(m.Content.Kind))
+	b = appendContent(append(b, `,"content":`...), m.Content)
+	b = appendMember(b, `,"status":`, string(m.Status))
+	b = appendMember(b, `,"wa_message_id":`, m.WAMessageID)
+	b = appendSendError(append(b, `,"error":`...), m.Error)
+	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(m.Attempts), 10)
+	b = appendNullable(append(b, `,"key_id":`...), m.KeyID)
+	b = appendNullable(append(b, `,"bulk_id":`...), m.BulkID)
+	b = append(b, `,"metadata":`...)
+	if len(m.Metadata) > 0 {
+		b = append(b, m.Metadata...)
+	} else {
+		b = append(b, "null"...)
+	}
+	b = appendTime(append(b, `,"created_at":`...), m.CreatedAt)
+	b = appendTime(append(b, `,"send_at":`...), m.SendAt)
+	b = appendTime(append(b, `,"sent_at":`...), m.SentAt)
+	b = appendTime(append(b, `,"delivered_at":`...), m.DeliveredAt)
+	b = appendTime(append(b, `,"read_at":`...), m.ReadAt)
+	b = appendTime(append(b, `,"failed_at":`...), m.FailedAt)
+	return append(b, '}')
+}
+
+// MarshalJSONTo implements json.MarshalerTo, for messages inside of others.
+func (v messageView) MarshalJSONTo(encoder *jsontext.Encoder) error {
+	return encoder.WriteValue(v.appendJSON(nil))
+}
+
+// contentView shows a content inside of another view.
+type contentView struct{ messaging.Content }
+
+// MarshalJSONTo implements json.MarshalerTo.
+func (v contentView) MarshalJSONTo(encoder *jsontext.Encoder) error {
+	return encoder.WriteValue(appendContent(nil, v.Content))
+}
+
+func appendMember(b []byte, name, value string) []byte {
+	return appendQuoted(append(b, name...), value)
+}
+
+// appendPeer writes who sent an inbound message, or who receives an outbound
+// one.
+func appendPeer(b []byte, m *messaging.Message) []byte {
+	if m.Direction == messaging.Inbound {
+		return append(appendAddress(append(b, `,"from":`...), m.Peer), `,"to":null`...)
+	}
+	return appendAddress(append(b, `,"from":null,"to":`...), m.Peer)
+}
+
+func appendAddress(b []byte, a messaging.Address) []byte {
+	b = appendMember(b, `{"input":`, a.Input)
+	return append(appendMember(b, `,"wa_id":`, a.WAID), '}')
+}
+
+func appendSendError(b []byte, e *messaging.SendError) []byte {
+	if e == nil {
+		return append(b, "null"...)
+	}
+	b = appendMember(b, `{"code":`, e.Code)
+	return append(appendMember(b, `,"message":`, e.Message), '}')
+}

@@ -1,0 +1,198 @@
+package gateway
+
+import (
+	"net/http"
+	"time"
+
+	"portaria/auth"
+	"portaria/internal/fault"
+	"portaria/messaging"
+)
+
+// InstanceSource says where a row's instance comes from.
+type InstanceSource uint8
+
+// The sources.
+const (
+	InstanceNone  InstanceSource = iota
+	InstancePath                 // {instance} in the path
+	InstanceQuery                // ?instance=, when given
+	InstanceKey                  // the one instance that the key is locked to
+)
+
+// Visibility says what of the tenancy a row shows to a caller.
+type Visibility uint8
+
+// The visibilities.
+const (
+	SeesTenancy     Visibility = iota // all that the allowlist opens
+	SeesOwnSends                      // messages of the caller's key lineage, unless it has messages:read
+	SeesOwnRequests                   // logs; a locked key sees its own lineage's
+)
+
+// Row is a route under /v1: everything that guards it, documents it and tests
+// it.
+type Row struct {
+	Method      string
+	Path        string // as OpenAPI writes it, with {instance} and {id}
+	OperationID string
+	Tag         string
+	Summary     string
+	Description string
+
+	Scopes       []auth.Scope // a caller needs all of them …
+	AnyOf        []auth.Scope // … and one of these
+	Sees         Visibility
+	Instance     InstanceSource
+	Environments []messaging.Environment // nil: both
+	WorkspaceAct bool                    // a key locked to instances may not
+	Cost         int                     // tokens of the key's bucket; 0 means 1
+
+	BodyLimit int64         // 0: the route takes no body
+	Deadline  time.Duration // 0: defaultDeadline
+	Statuses  []int         // of success; the first is the usual one. None: 200
+	Faults    []*fault.Fault
+	Handler   Handler
+}
+
+const (
+	// jsonLimit is the largest JSON body.
+	jsonLimit = 1 << 20
+	// defaultDeadline bounds what a handler may take.
+	defaultDeadline = 15 * time.Second
+)
+
+// testOnly are the environments of the sandbox's rows.
+var testOnly = []messaging.Environment{messaging.Test}
+
+// table is every route under /v1. A new route is one row and one function.
+func (s *Server) table() []Row {
+	rows := []Row{{
+		Method: http.MethodGet, Path: "/v1/me", OperationID: "getMe", Tag: "keys",
+		Summary:     "Show the key that asks",
+		Description: "Any valid key may ask: its id, environment, scopes, instances, limits and expiry.",
+		Handler:     handle(s.me),
+	}}
+	rows = append(rows, s.messageRows()...)
+	rows = append(rows, s.instanceRows()...)
+	rows = append(rows, s.historyRows()...)
+	return append(rows, s.sandboxRows()...)
+}
+
+func (s *Server) messageRows() []Row {
+	sendFaults := []*fault.Fault{
+		ErrUnsupportedMessage, ErrIdempotencyReused, ErrIdempotencyInProgress,
+		fault.New(fault.Invalid, "INVALID_RECIPIENT", ""), fault.New(fault.Invalid, "SANDBOX_RECIPIENT", ""),
+	}
+	send := Row{
+		Method: http.MethodPost, Tag: "messages",
+		Description: "Accepted durably: after the 202 no crash loses the message. With ?wait= the answer is 200 once the status or an end is reached.",
+		Scopes:      []auth.Scope{auth.WhatsAppSend}, BodyLimit: jsonLimit,
+		Statuses: []int{http.StatusAccepted, http.StatusOK}, Faults: sendFaults,
+		Handler: handle(s.sendMessage),
+	}
+	toInstance, toOwn := send, send
+	toInstance.Path, toInstance.OperationID, toInstance.Instance = "/v1/instances/{instance}/messages", "sendMessage", InstancePath
+	toInstance.Summary = "Send a message from an instance"
+	toOwn.Path, toOwn.OperationID, toOwn.Instance = "/v1/messages", "sendMessageFromOwnInstance", InstanceKey
+	toOwn.Summary = "Send a message from the one instance that the key is locked to"
+
+	readers := []auth.Scope{auth.MessagesRead, auth.WhatsAppSend}
+	return []Row{toInstance, toOwn, {
+		Method: http.MethodGet, Path: "/v1/messages", OperationID: "listMessages", Tag: "messages",
+		Summary:     "List messages, newest first",
+		Description: "messages:read sees every message of the key's instances; whatsapp:send alone sees those that its own key lineage sent.",
+		AnyOf:       readers, Sees: SeesOwnSends, Instance: InstanceQuery,
+		Handler: handle(s.listMessages),
+	}, {
+		Method: http.MethodGet, Path: "/v1/messages/{id}", OperationID: "getMessage", Tag: "messages",
+		Summary: "Show a message", AnyOf: readers, Sees: SeesOwnSends,
+		Faults:  []*fault.Fault{fault.ErrNotFound},
+		Handler: handle(s.getMessage),
+	}, {
+		Method: http.MethodGet, Path: "/v1/messages/{id}/events", OperationID: "listMessageEvents", Tag: "messages",
+		Summary: "List what happened to a message", AnyOf: readers, Sees: SeesOwnSends,
+		Faults:  []*fault.Fault{fault.ErrNotFound},
+		Handler: handle(s.listMessageEvents),
+	}, {
+		Method: http.MethodPost, Path: "/v1/messages/{id}/cancel", OperationID: "cancelMessage", Tag: "messages",
+		Summary:     "Cancel a message that waits",
+		Description: "While it is scheduled, queued or held. Own messages, or any with messages:read too.",
+		Scopes:      []auth.Scope{auth.WhatsAppSend}, Sees: SeesOwnSends, BodyLimit: jsonLimit,
+		Faults:  []*fault.Fault{fault.ErrNotFound, fault.ErrConflict, ErrIdempotencyReused, ErrIdempotencyInProgress},
+		Handler: handle(s.cancelMessage),
+	}}
+}
+
+func (s *Server) instanceRows() []Row {
+	read, manage := []auth.Scope{auth.WhatsAppRead}, []auth.Scope{auth.WhatsAppManage}
+	return []Row{{
+		Method: http.MethodPost, Path: "/v1/instances", OperationID: "createInstance", Tag: "instances",
+		Summary:     "Create an instance",
+		Description: "A test instance begins connected to the sandbox, unless sandbox.paired is false; a live one begins created.",
+		Scopes:      manage, WorkspaceAct: true, BodyLimit: jsonLimit, Statuses: []int{http.StatusCreated},
+		Faults: []*fault.Fault{
+			fault.New(fault.Conflict, "NAME_TAKEN", ""), ErrIdempotencyReused, ErrIdempotencyInProgress,
+		},
+		Handler: handle(s.createInstance),
+	}, {
+		Method: http.MethodGet, Path: "/v1/instances", OperationID: "listInstances", Tag: "instances",
+		Summary: "List instances, newest first", Scopes: read,
+		Handler: handle(s.listInstances),
+	}, {
+		Method: http.MethodGet, Path: "/v1/instances/{instance}", OperationID: "getInstance", Tag: "instances",
+		Summary: "Show an instance", Scopes: read, Instance: InstancePath,
+		Handler: handle(s.getInstance),
+	}, {
+		Method: http.MethodPatch, Path: "/v1/instances/{instance}", OperationID: "updateInstance", Tag: "instances",
+		Summary:     "Change an instance's metadata and settings",
+		Description: "Merged member by member as RFC 7396 says: null removes.",
+		Scopes:      manage, Instance: InstancePath, BodyLimit: jsonLimit,
+		Handler: handle(s.updateInstance),
+	}, {
+		Method: http.MethodDelete, Path: "/v1/instances/{instance}", OperationID: "deleteInstance", Tag: "instances",
+		Summary: "Delete an instance", Description: "Its waiting messages are canceled.",
+		Scopes: manage, Instance: InstancePath,
+		Handler: handle(s.deleteInstance),
+	}}
+}
+
+func (s *Server) historyRows() []Row {
+	return []Row{{
+		Method: http.MethodGet, Path: "/v1/events", OperationID: "listEvents", Tag: "events",
+		Summary:     "List events",
+		Description: "Newest first; with ?after= oldest first, beginning behind that event.",
+		Scopes:      []auth.Scope{auth.EventsRead}, Instance: InstanceQuery,
+		Handler: handle(s.listEvents),
+	}, {
+		Method: http.MethodGet, Path: "/v1/logs", OperationID: "listLogs", Tag: "logs",
+		Summary:     "List which key made which request",
+		Description: "Newest first. A locked key sees only its own lineage's requests.",
+		Scopes:      []auth.Scope{auth.LogsRead}, Sees: SeesOwnRequests, Instance: InstanceQuery,
+		Handler: handle(s.listLogs),
+	}}
+}
+
+func (s *Server) sandboxRows() []Row {
+	run := []auth.Scope{auth.SandboxRun}
+	return []Row{{
+		Method: http.MethodGet, Path: "/v1/sandbox/messages", OperationID: "listCarriages", Tag: "sandbox",
+		Summary: "List what the simulated network carried", Scopes: run, Environments: testOnly, Instance: InstanceQuery,
+		Handler: handle(s.listCarriages),
+	}, {
+		Method: http.MethodGet, Path: "/v1/sandbox/clock", OperationID: "getClock", Tag: "sandbox",
+		Summary: "Show the sandbox clock", Scopes: run, Environments: testOnly,
+		Handler: handle(s.getClock),
+	}, {
+		Method: http.MethodPut, Path: "/v1/sandbox/clock", OperationID: "setClock", Tag: "sandbox",
+		Summary: "Set how the sandbox clock runs", Scopes: run, Environments: testOnly, WorkspaceAct: true, BodyLimit: jsonLimit,
+		Handler: handle(s.setClock),
+	}, {
+		Method: http.MethodPost, Path: "/v1/sandbox/clock/advance", OperationID: "advanceClock", Tag: "sandbox",
+		Summary:     "Move the sandbox clock",
+		Description: "Answers when all that came due has been done.",
+		Scopes:      run, Environments: testOnly, WorkspaceAct: true, BodyLimit: jsonLimit, Deadline: time.Minute,
+		Faults:  []*fault.Fault{fault.ErrConflict, ErrIdempotencyReused, ErrIdempotencyInProgress},
+		Handler: handle(s.advanceClock),
+	}}
+}

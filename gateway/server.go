@@ -1,0 +1,234 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"portaria/internal/fault"
+	"portaria/messaging"
+)
+
+// Options are the parts of a Server.
+type Options struct {
+	Auth        Authenticator
+	Sender      Sender
+	Instances   Instances
+	Reader      Reader
+	Awaiter     Awaiter
+	Clocks      Clocks
+	Idempotency IdempotencyStore
+	Logs        RequestLogger
+	Ready       Readiness
+	Logger      *slog.Logger     // nil: slog.Default
+	Now         func() time.Time // the machine's time; nil: time.Now
+	// ClockOf returns the clock of a tenancy's world.
+	ClockOf func(messaging.Tenancy) messaging.Clock
+	// TrustedProxies are believed when they say who the caller is. Empty:
+	// forwarding headers are ignored.
+	TrustedProxies []netip.Prefix
+	Version        string
+}
+
+// Server is the HTTP door.
+type Server struct {
+	auth        Authenticator
+	sender      Sender
+	instances   Instances
+	reader      Reader
+	awaiter     Awaiter
+	clocks      Clocks
+	idempotency IdempotencyStore
+	logs        RequestLogger
+	ready       Readiness
+	logger      *slog.Logger
+	now         func() time.Time
+	clockOf     func(messaging.Tenancy) messaging.Clock
+	trusted     []netip.Prefix
+	version     string
+
+	app       *fiber.App
+	rows      []Row
+	document  func() ([]byte, error)
+	exchanges sync.Pool
+	flight    inFlight
+
+	// stopping ends when the server begins to stop, so that patient requests
+	// answer at once. It is no request's context.
+	stopping context.Context //nolint:containedctx // see above
+	stop     context.CancelFunc
+	closed   atomic.Bool // intake has ended
+}
+
+const (
+	// headerDeadline is how long a request's headers may take to arrive.
+	headerDeadline = 10 * time.Second
+	// idleDeadline is how long a kept connection may be silent.
+	idleDeadline = 2 * time.Minute
+	// readBuffer is also the largest size of all headers together.
+	readBuffer = 16 << 10
+	// stopGrace is how long requests in flight may take when the server stops.
+	stopGrace = 75 * time.Second
+)
+
+// New returns a server that does not listen yet. It fails when a part is
+// missing or when a route under /v1 is not a row of the table.
+func New(o Options) (*Server, error) {
+	for name, part := range map[string]any{
+		"Auth": o.Auth, "Sender": o.Sender, "Instances": o.Instances, "Reader": o.Reader, "Awaiter": o.Awaiter,
+		"Clocks": o.Clocks, "Idempotency": o.Idempotency, "Logs": o.Logs, "Ready": o.Ready,
+	} {
+		if part == nil {
+			return nil, fmt.Errorf("gateway: Options.%s is missing", name)
+		}
+	}
+	if o.ClockOf == nil {
+		return nil, errors.New("gateway: Options.ClockOf is missing")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{
+		auth: o.Auth, sender: o.Sender, instances: o.Instances, reader: o.Reader, awaiter: o.Awaiter, clocks: o.Clocks,
+		idempotency: o.Idempotency, logs: o.Logs, ready: o.Ready, logger: o.Logger, now: o.Now, clockOf: o.ClockOf,
+		trusted: o.TrustedProxies, version: o.Version,
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.document = sync.OnceValues(s.buildDocument)
+	s.app = newApp(s)
+	return s, s.mountAll()
+}
+
+// newApp configures Fiber. Each setting has its reason in docs/adr.
+func newApp(s *Server) *fiber.App {
+	app := fiber.New(fiber.Config{
+		AppName:               "portaria",
+		DisableStartupMessage: true,
+		Immutable:             true,
+		CaseSensitive:         true,
+		StrictRouting:         true,
+		ErrorHandler:          s.engineError,
+		ReadBufferSize:        readBuffer,
+		ReadTimeout:           headerDeadline,
+		IdleTimeout:           idleDeadline,
+		StreamRequestBody:     true,
+		// With streaming, the limit only says how much fasthttp reads before the
+		// handler runs: one byte, instead of up to 8 KiB that it would wait for.
+		// The real limit is the row's (body.go).
+		BodyLimit:                    1,
+		DisablePreParseMultipartForm: true,
+	})
+	app.Server().Handler = s.intake(app.Handler())
+	return app
+}
+
+// mountAll mounts the table and the open routes, and checks that nothing else
+// is under /v1.
+func (s *Server) mountAll() error {
+	s.rows = s.table()
+	for i := range s.rows {
+		if err := s.mount(&s.rows[i]); err != nil {
+			return err
+		}
+	}
+	if err := s.mountOpen(); err != nil {
+		return err
+	}
+	return s.verifyMounted()
+}
+
+// intake is what every request meets first: whether the server still takes
+// any, and whether its method exists at all.
+func (s *Server) intake(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(c *fasthttp.RequestCtx) {
+		switch {
+		case s.closed.Load():
+			c.SetConnectionClose()
+			s.refuse(c, fault.ErrShuttingDown)
+		case !knownMethod(c):
+			s.refuse(c, ErrMethodNotAllowed)
+		default:
+			next(c)
+		}
+	}
+}
+
+// knownMethod reports whether Fiber knows a request's method; it would answer
+// others in plain text.
+func knownMethod(c *fasthttp.RequestCtx) bool {
+	switch string(c.Method()) {
+	case fiber.MethodGet, fiber.MethodHead, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch, fiber.MethodDelete,
+		fiber.MethodConnect, fiber.MethodOptions, fiber.MethodTrace:
+		return true
+	default:
+		return false
+	}
+}
+
+// engineError answers what Fiber and fasthttp refuse: unknown routes, headers
+// that are too large, requests that are not HTTP.
+func (s *Server) engineError(c *fiber.Ctx, err error) error {
+	s.refuse(c.Context(), engineFault(err))
+	return nil
+}
+
+// refuse answers a request that no row has taken.
+func (s *Server) refuse(c *fasthttp.RequestCtx, err error) {
+	x := s.begin(c, nil)
+	defer x.end()
+	x.refuse(err)
+	if guarded(string(c.Path())) {
+		x.log()
+	}
+}
+
+// Handler returns the door as a fasthttp handler, for tests that need no
+// listener.
+func (s *Server) Handler() fasthttp.RequestHandler { return s.app.Server().Handler }
+
+// Rows returns the route table, for tests and documentation.
+func (s *Server) Rows() []Row { return slices.Clone(s.rows) }
+
+// Document returns the OpenAPI document.
+func (s *Server) Document() ([]byte, error) { return s.document() }
+
+// Serve answers requests until ctx ends and those in flight have finished. Late
+// requests on kept connections are told SHUTTING_DOWN. A Server serves once.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	done := make(chan error, 1)
+	go func() { done <- s.app.Listener(politeListener{listener}) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.closed.Store(true)
+	s.stop()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer cancel()
+	err := s.app.ShutdownWithContext(grace)
+	// Should the listener not have been taken over yet, this is what ends it.
+	if closing := listener.Close(); closing != nil && !errors.Is(closing, net.ErrClosed) {
+		err = errors.Join(err, closing)
+	}
+	if served := <-done; err == nil && served != nil && !errors.Is(served, net.ErrClosed) {
+		err = served
+	}
+	if err != nil {
+		return fmt.Errorf("stop serving: %w", err)
+	}
+	return nil
+}
