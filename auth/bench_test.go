@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -45,7 +46,7 @@ func BenchmarkAuthenticateWrongSecret(b *testing.B) {
 	wrong := forge(token)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := h.directory.Authenticate(b.Context(), wrong); err != ErrUnauthorized {
+		if _, err := h.directory.Authenticate(b.Context(), wrong); !errors.Is(err, ErrUnauthorized) {
 			b.Fatal(err)
 		}
 	}

@@ -79,7 +79,10 @@ const tagDomain = "portaria key tag\x00"
 // tagOf returns the tag of a token: enough of a SHA-256 to tell a wrong secret
 // apart without bcrypt, too little (32 of some 190 bits) to help guessing it.
 func tagOf(t Token) uint32 {
-	sum := sha256.Sum256([]byte(tagDomain + t.text))
+	var input [len(tagDomain) + tokenLen]byte
+	n := copy(input[:], tagDomain)
+	n += copy(input[n:], t.text)
+	sum := sha256.Sum256(input[:n])
 	return binary.BigEndian.Uint32(sum[:])
 }
 

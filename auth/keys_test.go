@@ -74,8 +74,10 @@ func TestKeyDraftsAreRefused(t *testing.T) {
 		"wrong environment":  {func(n *NewKey) { n.Environment = "prod" }, "environment", "enum"},
 		"no scopes":          {func(n *NewKey) { n.Scopes = nil }, "scopes", "required"},
 		"unknown scope":      {func(n *NewKey) { n.Scopes = []string{"keys:mint"} }, "scopes", "enum"},
-		"live sandbox": {func(n *NewKey) { n.Environment, n.Scopes = messaging.Live, []string{"sandbox:run"} },
-			"scopes", "environment"},
+		"live sandbox": {
+			func(n *NewKey) { n.Environment, n.Scopes = messaging.Live, []string{"sandbox:run"} },
+			"scopes", "environment",
+		},
 		"neither list nor all": {lockedTo(), "instances", "required"},
 		"list and all":         {func(n *NewKey) { n.Instances = []string{"ins_1"} }, "instances", "exclusive"},
 		"negative rate":        {func(n *NewKey) { n.RatePerMinute = -1 }, "rate_per_minute", "range"},
@@ -190,10 +192,10 @@ func TestRotationKeepsRightsAndGrantsGrace(t *testing.T) {
 		if err != nil || shown.SuccessorID != successor.ID || !shown.ExpiresAt.Equal(time.Now().Add(time.Hour)) {
 			t.Errorf("old key %+v, %v", shown, err)
 		}
-		time.Sleep(time.Hour - 1)
+		time.Sleep(time.Hour - time.Nanosecond)
 		h.opens(t, token)
 		h.opens(t, fresh)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		h.refuses(t, token.Reveal(), ErrKeyExpired)
 		h.opens(t, fresh)
 

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -90,17 +92,19 @@ func explain(body []byte, req any, fields *fault.Fields) error {
 }
 
 // onePerField drops what is said twice of one field: a value of the wrong type
-// is also a missing one.
+// also looks like a missing one, and so do all of its members.
 func onePerField(fields fault.Fields) fault.Fields {
 	kept := fields[:0]
 	for _, field := range fields {
-		duplicate := false
-		for _, earlier := range kept {
-			duplicate = duplicate || earlier.Field == field.Field
-		}
-		if !duplicate {
+		if !slices.ContainsFunc(kept, func(earlier fault.Field) bool { return covers(earlier, field.Field) }) {
 			kept = append(kept, field)
 		}
 	}
 	return kept
+}
+
+// covers reports whether what was said of one field says enough of another.
+func covers(said fault.Field, field string) bool {
+	inside := said.Field == "" || strings.HasPrefix(field, said.Field+".")
+	return said.Field == field || said.Rule == "type" && inside
 }

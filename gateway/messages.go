@@ -123,7 +123,7 @@ func priorityOf(name string) messaging.Priority {
 }
 
 // sendMessage accepts a message, and waits for its status when asked to.
-func (s *Server) sendMessage(ctx context.Context, call *Call, req sendMessage) (messageView, error) {
+func (s *Server) sendMessage(ctx context.Context, call *Call, req sendMessage) (messageJSON, error) {
 	draft := outbox.Draft{
 		Tenancy:   call.Tenancy,
 		Instance:  call.Instance,
@@ -142,7 +142,7 @@ func (s *Server) sendMessage(ctx context.Context, call *Call, req sendMessage) (
 	}
 	m, err := s.sender.Accept(ctx, draft)
 	if err != nil || req.Wait == "" {
-		return messageView{m}, err
+		return messageJSON{m}, err
 	}
 	return s.waitFor(ctx, call, m, messaging.Status(req.Wait), req.timeout), nil
 }
@@ -153,7 +153,7 @@ func acceptOnce(call *Call, m messaging.Message) (*messaging.Claim, error) {
 	if err := call.SpendMessages(1); err != nil || !call.Idempotent() {
 		return nil, err
 	}
-	return call.Claim(messageView{m})
+	return call.Claim(messageJSON{m})
 }
 
 // waitFor answers 200 once the message has reached want or an end, and 202
@@ -161,18 +161,18 @@ func acceptOnce(call *Call, m messaging.Message) (*messaging.Claim, error) {
 // nothing that goes wrong here may look like a refusal.
 func (s *Server) waitFor(
 	ctx context.Context, call *Call, m messaging.Message, want messaging.Status, timeout time.Duration,
-) messageView {
+) messageJSON {
 	ctx, cancel := call.Patiently(ctx, timeout)
 	defer cancel()
 	later, err := s.awaiter.Await(ctx, call.Tenancy, m.ID, want)
 	if err != nil {
 		s.logger.Warn("wait for a message", "message_id", m.ID, "error", err)
-		return messageView{m}
+		return messageJSON{m}
 	}
 	if later.Status.Reached(want) {
 		call.Answer(http.StatusOK)
 	}
-	return messageView{later}
+	return messageJSON{later}
 }
 
 // listMessages is the query of GET /v1/messages.
@@ -211,7 +211,7 @@ func (l *listMessages) readQuery(q *query) {
 }
 
 // listMessages lists messages, newest first.
-func (s *Server) listMessages(ctx context.Context, call *Call, req listMessages) (List[messageView], error) {
+func (s *Server) listMessages(ctx context.Context, call *Call, req listMessages) (List[messageJSON], error) {
 	filter := req.filter
 	filter.InstanceID, filter.Lineage = call.InstanceID, call.Lineage
 	rows, err := s.reader.Messages(ctx, call.Tenancy, filter, req.page)
@@ -219,18 +219,18 @@ func (s *Server) listMessages(ctx context.Context, call *Call, req listMessages)
 }
 
 // getMessage shows a message.
-func (s *Server) getMessage(ctx context.Context, call *Call, _ nothing) (messageView, error) {
+func (s *Server) getMessage(ctx context.Context, call *Call, _ nothing) (messageJSON, error) {
 	m, err := s.visibleMessage(ctx, call)
-	return messageView{m}, err
+	return messageJSON{m}, err
 }
 
 // cancelMessage ends a message that waits.
-func (s *Server) cancelMessage(ctx context.Context, call *Call, _ nothing) (messageView, error) {
+func (s *Server) cancelMessage(ctx context.Context, call *Call, _ nothing) (messageJSON, error) {
 	if _, err := s.visibleMessage(ctx, call); err != nil {
-		return messageView{}, err
+		return messageJSON{}, err
 	}
 	m, err := s.sender.Cancel(ctx, call.Tenancy, call.ID)
-	return messageView{m}, err
+	return messageJSON{m}, err
 }
 
 // visibleMessage finds the message of the path, if the caller may see it.

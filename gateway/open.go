@@ -16,8 +16,8 @@ import (
 	"portaria/internal/fault"
 )
 
-// statusView is the answer of the health routes.
-type statusView struct {
+// healthView is the answer of the health routes.
+type healthView struct {
 	Status  string `json:"status"`
 	Version string `json:"version"`
 }
@@ -46,7 +46,7 @@ func (s *Server) mountOpen() error {
 func (s *Server) healthz(c *fiber.Ctx) error {
 	x := s.begin(c.Context(), nil)
 	defer x.end()
-	return x.answerOpen(statusView{Status: "ok", Version: s.version})
+	return x.answerOpen(healthView{Status: "ok", Version: s.version})
 }
 
 // readyz says whether the process can serve. What is wrong is in the log: the
@@ -58,7 +58,7 @@ func (s *Server) readyz(c *fiber.Ctx) error {
 		x.refuse(fault.ErrUnavailable.Saying("The server is not ready.").Because(err))
 		return nil
 	}
-	return x.answerOpen(statusView{Status: "ready", Version: s.version})
+	return x.answerOpen(healthView{Status: "ready", Version: s.version})
 }
 
 // answerOpen answers a request that has no row.

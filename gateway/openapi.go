@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/swaggest/openapi-go"
 	"github.com/swaggest/openapi-go/openapi31"
 
@@ -44,6 +45,9 @@ func (s *Server) buildDocument() ([]byte, error) {
 		if err := describeOpen(reflector, health.path, health.id, health.summary); err != nil {
 			return nil, fmt.Errorf("describe %s: %w", health.path, err)
 		}
+	}
+	for _, schema := range spec.ComponentsEns().Schemas {
+		mendNullable(schema)
 	}
 	return spec.MarshalJSON()
 }
@@ -98,6 +102,22 @@ func describeRow(reflector *openapi31.Reflector, row *Row) error {
 	described.WithMapOfAnythingItem(word, scopes)
 	addHeaders(described)
 	addRefusals(described, row.refusals())
+	return addExample(described, row.Example)
+}
+
+// addExample shows a body that the operation accepts.
+func addExample(operation *openapi31.Operation, body string) error {
+	if body == "" {
+		return nil
+	}
+	var example any
+	if err := json.Unmarshal([]byte(body), &example); err != nil {
+		return fmt.Errorf("example: %w", err)
+	}
+	content := operation.RequestBody.RequestBody.Content
+	media := content["application/json"]
+	media.Example = &example
+	content["application/json"] = media
 	return nil
 }
 
@@ -110,7 +130,7 @@ func describeOpen(reflector *openapi31.Reflector, path, id, summary string) erro
 	operation.SetID(id)
 	operation.SetSummary(summary)
 	operation.SetTags("operation")
-	operation.AddRespStructure(answerOf[statusView](), openapi.WithHTTPStatus(http.StatusOK))
+	operation.AddRespStructure(answerOf[healthView](), openapi.WithHTTPStatus(http.StatusOK))
 	if err := reflector.AddOperation(operation); err != nil {
 		return err
 	}

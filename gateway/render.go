@@ -8,15 +8,15 @@ import (
 	"portaria/messaging"
 )
 
-// messageView writes a message as the API shows it. It is the hot path's
-// answer and writes its own JSON; messageSchema describes the same for
+// messageJSON writes a message as the API shows it. It is the hot path's
+// answer and writes its own JSON; messageView describes the same for
 // OpenAPI, and a test holds the two together.
-type messageView struct{ messaging.Message }
+type messageJSON struct{ messaging.Message }
 
-func viewMessage(m messaging.Message) messageView { return messageView{m} }
+func viewMessage(m messaging.Message) messageJSON { return messageJSON{m} }
 
-// messageSchema is the schema of a message.
-type messageSchema struct {
+// messageView is the schema of a message.
+type messageView struct {
 	ID          string                `json:"id"`
 	InstanceID  string                `json:"instance_id"`
 	Environment messaging.Environment `json:"environment" enum:"live,test"`
@@ -47,7 +47,7 @@ type textView struct {
 }
 
 // appendJSON implements appender.
-func (v messageView) appendJSON(b []byte) []byte {
+func (v messageJSON) appendJSON(b []byte) []byte {
 	m := &v.Message
 	b = appendMember(append(b, '{'), `"id":`, m.ID)
 	b = appendMember(b, `,"instance_id":`, m.InstanceID)
@@ -78,15 +78,15 @@ func (v messageView) appendJSON(b []byte) []byte {
 }
 
 // MarshalJSONTo implements json.MarshalerTo, for messages inside of others.
-func (v messageView) MarshalJSONTo(encoder *jsontext.Encoder) error {
+func (v messageJSON) MarshalJSONTo(encoder *jsontext.Encoder) error {
 	return encoder.WriteValue(v.appendJSON(nil))
 }
 
-// contentView shows a content inside of another view.
-type contentView struct{ messaging.Content }
+// contentJSON shows a content inside of another view.
+type contentJSON struct{ messaging.Content }
 
 // MarshalJSONTo implements json.MarshalerTo.
-func (v contentView) MarshalJSONTo(encoder *jsontext.Encoder) error {
+func (v contentJSON) MarshalJSONTo(encoder *jsontext.Encoder) error {
 	return encoder.WriteValue(appendContent(nil, v.Content))
 }
 

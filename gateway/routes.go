@@ -49,6 +49,7 @@ type Row struct {
 	Cost         int                     // tokens of the key's bucket; 0 means 1
 
 	BodyLimit int64         // 0: the route takes no body
+	Example   string        // a body, as JSON
 	Deadline  time.Duration // 0: defaultDeadline
 	Statuses  []int         // of success; the first is the usual one. None: 200
 	Faults    []*fault.Fault
@@ -88,6 +89,7 @@ func (s *Server) messageRows() []Row {
 		Method: http.MethodPost, Tag: "messages",
 		Description: "Accepted durably: after the 202 no crash loses the message. With ?wait= the answer is 200 once the status or an end is reached.",
 		Scopes:      []auth.Scope{auth.WhatsAppSend}, BodyLimit: jsonLimit,
+		Example:  `{"to":"+55 11 91234-5678","text":"Olá"}`,
 		Statuses: []int{http.StatusAccepted, http.StatusOK}, Faults: sendFaults,
 		Handler: handle(s.sendMessage),
 	}
@@ -131,6 +133,7 @@ func (s *Server) instanceRows() []Row {
 		Summary:     "Create an instance",
 		Description: "A test instance begins connected to the sandbox, unless sandbox.paired is false; a live one begins created.",
 		Scopes:      manage, WorkspaceAct: true, BodyLimit: jsonLimit, Statuses: []int{http.StatusCreated},
+		Example: `{"name":"support","metadata":{"team":"sales"}}`,
 		Faults: []*fault.Fault{
 			fault.New(fault.Conflict, "NAME_TAKEN", ""), ErrIdempotencyReused, ErrIdempotencyInProgress,
 		},
@@ -148,6 +151,7 @@ func (s *Server) instanceRows() []Row {
 		Summary:     "Change an instance's metadata and settings",
 		Description: "Merged member by member as RFC 7396 says: null removes.",
 		Scopes:      manage, Instance: InstancePath, BodyLimit: jsonLimit,
+		Example: `{"metadata":{"team":"sales","old":null}}`,
 		Handler: handle(s.updateInstance),
 	}, {
 		Method: http.MethodDelete, Path: "/v1/instances/{instance}", OperationID: "deleteInstance", Tag: "instances",
@@ -186,12 +190,14 @@ func (s *Server) sandboxRows() []Row {
 	}, {
 		Method: http.MethodPut, Path: "/v1/sandbox/clock", OperationID: "setClock", Tag: "sandbox",
 		Summary: "Set how the sandbox clock runs", Scopes: run, Environments: testOnly, WorkspaceAct: true, BodyLimit: jsonLimit,
+		Example: `{"mode":"frozen"}`,
 		Handler: handle(s.setClock),
 	}, {
 		Method: http.MethodPost, Path: "/v1/sandbox/clock/advance", OperationID: "advanceClock", Tag: "sandbox",
 		Summary:     "Move the sandbox clock",
 		Description: "Answers when all that came due has been done.",
 		Scopes:      run, Environments: testOnly, WorkspaceAct: true, BodyLimit: jsonLimit, Deadline: time.Minute,
+		Example: `{"seconds":3600}`,
 		Faults:  []*fault.Fault{fault.ErrConflict, ErrIdempotencyReused, ErrIdempotencyInProgress},
 		Handler: handle(s.advanceClock),
 	}}

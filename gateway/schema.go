@@ -15,8 +15,8 @@ import (
 func newReflector() *openapi31.Reflector {
 	reflector := openapi31.NewReflector()
 	schemas := reflector.JSONSchemaReflector()
-	schemas.AddTypeMapping(messageView{}, messageSchema{})
-	schemas.AddTypeMapping(contentView{}, textView{})
+	schemas.AddTypeMapping(messageJSON{}, messageView{})
+	schemas.AddTypeMapping(contentJSON{}, textView{})
 	schemas.AddTypeMapping(settings{}, settingsObject{})
 	schemas.InterceptDefName(func(t reflect.Type, _ string) string { return schemaName(t.Name()) })
 	schemas.DefaultOptions = append(schemas.DefaultOptions, jsonschema.InterceptSchema(closeSchema),
@@ -24,9 +24,8 @@ func newReflector() *openapi31.Reflector {
 	return reflector
 }
 
-// schemaName is what the document calls a Go type: messageSchema and
-// instanceView are Message and Instance, their envelopes MessageAnswer and
-// InstanceList.
+// schemaName is what the document calls a Go type: instanceView is Instance,
+// its envelopes are InstanceAnswer and InstanceList.
 func schemaName(name string) string {
 	suffix := ""
 	if outer, inner, generic := strings.Cut(strings.TrimSuffix(name, "]"), "["); generic {
@@ -36,7 +35,10 @@ func schemaName(name string) string {
 		}
 		name = inner[strings.LastIndexByte(inner, '.')+1:]
 	}
-	name = strings.TrimSuffix(strings.TrimSuffix(name, "View"), "Schema")
+	if suffix != "" {
+		name = strings.TrimSuffix(name, "JSON")
+	}
+	name = strings.TrimSuffix(name, "View")
 	runes := []rune(name)
 	runes[0] = unicode.ToUpper(runes[0])
 	return string(runes) + suffix
@@ -52,7 +54,7 @@ func closeSchema(params jsonschema.InterceptSchemaParams) (stop bool, err error)
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct {
+	if t.Kind() != reflect.Struct || !hasMembers(t) {
 		return false, nil
 	}
 	closed := false
@@ -69,10 +71,19 @@ func closeSchema(params jsonschema.InterceptSchemaParams) (stop bool, err error)
 	return false, nil
 }
 
+// hasMembers reports whether a struct describes JSON or a query; unknown
+// headers, in contrast, are nobody's mistake.
+func hasMembers(t reflect.Type) bool {
+	return slices.ContainsFunc(reflect.VisibleFields(t), func(field reflect.StructField) bool {
+		member, query := field.Tag.Get("json"), field.Tag.Get("query")
+		return member != "" && member != "-" || query != ""
+	})
+}
+
 // isAnswer tells the types of answers from those of requests.
 func isAnswer(name string) bool {
 	name, _, _ = strings.Cut(name, "[")
-	return strings.HasSuffix(name, "View") || strings.HasSuffix(name, "Schema") || strings.HasSuffix(name, "Answer")
+	return strings.HasSuffix(name, "View") || strings.HasSuffix(name, "Answer")
 }
 
 // describeHeaders puts the headers of answers among the components.
@@ -118,5 +129,25 @@ func closedObject(members map[string]any) map[string]any {
 	slices.Sort(required)
 	return map[string]any{
 		"type": "object", "properties": members, "required": required, "additionalProperties": false,
+	}
+}
+
+// mendNullable lets null through where the library writes that a value may be
+// null or an object, and beside it that it must be an object.
+func mendNullable(schema any) {
+	switch schema := schema.(type) {
+	case map[string]any:
+		_, choice := schema["anyOf"]
+		_, reference := schema["$ref"]
+		if choice || reference {
+			delete(schema, "type")
+		}
+		for _, inner := range schema {
+			mendNullable(inner)
+		}
+	case []any:
+		for _, inner := range schema {
+			mendNullable(inner)
+		}
 	}
 }

@@ -109,7 +109,7 @@ type eventView struct {
 
 // eventData holds the object of an event by its noun.
 type eventData struct {
-	Message  *messageView  `json:"message,omitzero"`
+	Message  *messageJSON  `json:"message,omitzero"`
 	Instance *instanceView `json:"instance,omitzero"`
 }
 
@@ -121,7 +121,7 @@ func viewEvent(e messaging.Event) eventView {
 	if e.Message != nil {
 		message := *e.Message
 		message.State = e.State
-		v.Data.Message = &messageView{message}
+		v.Data.Message = &messageJSON{message}
 	}
 	if e.Instance != nil {
 		instance := viewInstance(*e.Instance)
@@ -160,7 +160,7 @@ type carriageView struct {
 	InstanceID  string         `json:"instance_id"`
 	To          addressView    `json:"to"`
 	Type        messaging.Kind `json:"type"`
-	Content     contentView    `json:"content"`
+	Content     contentJSON    `json:"content"`
 	CarriedAt   timestamp      `json:"carried_at"`
 }
 
@@ -173,7 +173,7 @@ type addressView struct {
 func viewCarriage(c messaging.Carriage) carriageView {
 	return carriageView{
 		WAMessageID: c.WAMessageID, MessageID: c.MessageID, InstanceID: c.InstanceID,
-		To: addressView(c.To), Type: c.Content.Kind, Content: contentView{c.Content}, CarriedAt: timestamp(c.CarriedAt),
+		To: addressView(c.To), Type: c.Content.Kind, Content: contentJSON{c.Content}, CarriedAt: timestamp(c.CarriedAt),
 	}
 }
 

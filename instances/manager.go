@@ -50,7 +50,8 @@ type Manager struct {
 	epoch  int64
 	seen   []messaging.Instance // observed, not yet taken in
 
-	news chan struct{} // holds one token when there is something in seen
+	news  chan struct{} // holds one token when there is something in seen
+	quiet chan struct{} // closed, and made anew, when seen has been emptied
 }
 
 type nameKey struct {
@@ -70,7 +71,7 @@ func NewManager(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{o: o, byID: make(map[string]*entry), byName: make(map[nameKey]*entry), news: make(chan struct{}, 1)}
+	return &Manager{o: o, byID: make(map[string]*entry), byName: make(map[nameKey]*entry), news: make(chan struct{}, 1), quiet: make(chan struct{})}
 }
 
 // Load reads all instances and opens the channels of those that are connected.
@@ -279,7 +280,6 @@ func (m *Manager) Observe(i messaging.Instance) {
 func (m *Manager) takeNews(ctx context.Context) {
 	m.mu.Lock()
 	seen := m.seen
-	m.seen = nil
 	m.mu.Unlock()
 	for _, i := range seen {
 		m.mu.RLock()
@@ -287,6 +287,33 @@ func (m *Manager) takeNews(ctx context.Context) {
 		m.mu.RUnlock()
 		if known {
 			m.put(ctx, i)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen = m.seen[len(seen):]
+	if len(m.seen) > 0 {
+		return // more came meanwhile, and its token waits
+	}
+	m.seen = nil
+	close(m.quiet)
+	m.quiet = make(chan struct{})
+}
+
+// Idle waits until the manager has taken in all that it observed, of any
+// workspace.
+func (m *Manager) Idle(ctx context.Context, _ string) error {
+	for {
+		m.mu.RLock()
+		busy, quiet := len(m.seen) > 0, m.quiet
+		m.mu.RUnlock()
+		if !busy {
+			return nil
+		}
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -3,8 +3,6 @@ package outbox
 import (
 	"strings"
 
-	"github.com/nyaruka/phonenumbers"
-
 	"portaria/internal/fault"
 	"portaria/messaging"
 )
@@ -78,15 +76,6 @@ func phoneDigits(s string) (string, bool) {
 		}
 	}
 	return b.String(), true
-}
-
-// possibleNumber reports whether digits can be a number of some country.
-func possibleNumber(digits string) bool {
-	if len(digits) < 7 || len(digits) > 15 {
-		return false
-	}
-	n, err := phonenumbers.Parse("+"+digits, "")
-	return err == nil && phonenumbers.IsPossibleNumber(n)
 }
 
 func bounded(s string) bool { return len(s) >= 5 && len(s) <= 24 && onlyDigits(s) }

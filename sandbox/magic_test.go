@@ -37,7 +37,7 @@ func TestMagicRecipientsKeepTheirTimeline(t *testing.T) {
 			"try 1: accepted at 0s", "sent 0s", "delivered 100ms", "read 300ms",
 			`received "echo: hi" from +15005550019 400ms`,
 		},
-		"0020": {"instance logged_out 0s sandbox_logout", "try 1: deferred INSTANCE_LOGGED_OUT"},
+		"0020": {"instance logged_out 0s sandbox_logout", "try 1: deferred until 0s INSTANCE_LOGGED_OUT", "try 2: deferred"},
 		"0021": {
 			"try 1: held until 1h0m0s REACHOUT_TIMELOCKED", "try 2: accepted at 1h0m0s",
 			"sent 1h0m0s", "delivered 1h0m0.1s", "read 1h0m0.3s",
@@ -79,9 +79,10 @@ func TestLoggedOutMessageGoesOnceLinkedAgain(t *testing.T) {
 	_ = w.channel.Close()
 	w.open(t, messaging.InstanceConnected, epoch)
 	w.lines = nil
-	again := to("0020")
-	again.Attempt = 2
-	w.send(t.Context(), again, to("0006"))
+	for _, id := range []string{"msg_0020", "msg_0006"} {
+		w.retries = append(w.retries, w.later[id].message)
+	}
+	w.advance(t, 0)
 	if diff := cmp.Diff(w.lines, []string{"try 2: accepted at 1h0m0s", "try 1: accepted at 1h0m0s"}); diff != "" {
 		t.Errorf("after linking (-got +want):\n%s", diff)
 	}

@@ -65,7 +65,7 @@ func overridden(p plan, o *messaging.Override) plan {
 	case messaging.StatusRead:
 		p = plan{steps: happySteps}
 	}
-	if len(o.DelayMS) == 0 {
+	if len(o.DelayMS) == 0 || p.entry == refuse {
 		return p
 	}
 	if d, ok := delayOf(o, delaySent); ok {

@@ -44,7 +44,9 @@ func (s *sending) decide(i int) {
 		s.defers(i, dropDelay)
 	case logout:
 		s.online, s.lost = false, logout
-		s.outcomes[i] = messaging.Outcome{Verdict: messaging.Deferred, Error: sendError(codeLoggedOut)}
+		// Due at once, but there is no connection: it goes when there is one
+		// again, and as a second try, or it would end that one too.
+		s.outcomes[i] = messaging.Outcome{Verdict: messaging.Deferred, At: s.now, Due: s.now, Error: sendError(codeLoggedOut)}
 		s.waits(i)
 	case hold:
 		s.outcomes[i] = messaging.Outcome{
@@ -124,7 +126,7 @@ func (*sending) acknowledge(c *Carried, owed bool) messaging.Outcome {
 // lose tells that the batch cost the connection. The change is durable before
 // Send returns, so that a message which waits for a connection is not tried
 // before anybody knows that there is none. If that fails, the change is told
-// as soon as it can be, and the messages ask again.
+// as soon as it can be.
 func (s *sending) lose(ctx context.Context) {
 	if s.lost != drop && s.lost != logout {
 		return
@@ -138,11 +140,6 @@ func (s *sending) lose(ctx context.Context) {
 	if err := c.driver.reporter.Report(ctx, change); err != nil {
 		c.driver.log.Warn("sandbox cannot record a lost connection yet", "instance", c.instance, "error", err)
 		c.driver.pump.collect(&bundle{workspace: c.workspace, due: s.now, change: change})
-		for i := range s.outcomes {
-			if o := &s.outcomes[i]; o.Verdict == messaging.Deferred && o.Due.IsZero() {
-				o.Due = s.now.Add(dropDelay)
-			}
-		}
 	}
 	if s.lost == drop {
 		c.reconnectAt(s.now.Add(reconnectAfter))

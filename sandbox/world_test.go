@@ -297,7 +297,9 @@ func (w *world) send(ctx context.Context, batch ...messaging.Outgoing) []messagi
 		w.lines = append(w.lines, outcomeLine(m.Attempt, o))
 		w.mu.Unlock()
 		if o.Verdict == messaging.Deferred || o.Verdict == messaging.Held {
-			m.Attempt++
+			if !o.Due.IsZero() { // else it was not tried
+				m.Attempt++
+			}
 			w.await(retry{m, o.Due})
 		}
 	}

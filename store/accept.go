@@ -39,7 +39,7 @@ func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *ev
 	for _, j := range jobs {
 		a := j.payload.(*acceptance)
 		if a.Claim != nil {
-			won, err := claim(ctx, b, a.Message.WorkspaceID, a.Message.Environment, a.Claim, a.Message.CreatedAt)
+			won, err := claim(ctx, b, a.Message.WorkspaceID, a.Message.Environment, a.Claim)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,8 +41,27 @@ const sqliteFile = "portaria.db"
 // connectTimeout bounds how long opening waits for a database to answer.
 const connectTimeout = 10 * time.Second
 
-// sql leaves out of text what is marked for the other engine.
-func (e engine) sql(text string) string { return migrations.Select(e.name, text) }
+// sql leaves out of text what is marked for the other engine. On SQLite,
+// parameters that come in order lose their numbers: to it "$1" is a name, and
+// binding n named parameters takes a search through n names for each.
+func (e engine) sql(text string) string {
+	text = migrations.Select(e.name, text)
+	if e.name == sqliteEngine.name && paramsInOrder(text) {
+		return param.ReplaceAllLiteralString(text, "?")
+	}
+	return text
+}
+
+var param = regexp.MustCompile(`\$[0-9]+`)
+
+func paramsInOrder(text string) bool {
+	for i, p := range param.FindAllString(text, -1) {
+		if p != "$"+strconv.Itoa(i+1) {
+			return false
+		}
+	}
+	return true
+}
 
 // pragmas are what a promise of durability rests on. They are read back after
 // opening, because the driver ignores misspelt ones in silence.

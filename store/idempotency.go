@@ -12,17 +12,24 @@ import (
 	"portaria/messaging"
 )
 
+// insertClaim takes a scope that is free, or whose answer has outlived its 24
+// hours and was not swept yet.
 const insertClaim = `INSERT INTO idempotency_keys (workspace_id, environment, scope, request_hash, status, body, created_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
+	VALUES ($1, $2, $3, $4, $5, $6, $7)
+	ON CONFLICT (workspace_id, environment, scope) DO UPDATE SET request_hash = excluded.request_hash, status = excluded.status,
+		body = excluded.body, created_at = excluded.created_at
+		WHERE idempotency_keys.created_at <= excluded.created_at - ` + claimLifeMicros
 
-func claimArgs(workspace string, env messaging.Environment, c *messaging.Claim, at time.Time) []any {
-	return []any{workspace, string(env), c.Scope, c.RequestHash, int64(c.Status), string(c.Body), micros(at)}
+// claimArgs are the columns of a claim. They carry the machine's time: a
+// caller's retries do not run on a sandbox clock.
+func claimArgs(workspace string, env messaging.Environment, c *messaging.Claim) []any {
+	return []any{workspace, string(env), c.Scope, c.RequestHash, int64(c.Status), string(c.Body), micros(time.Now())}
 }
 
 // claim stores a claim in the committer's transaction; false when the scope is
 // taken.
-func claim(ctx context.Context, b *batchConn, workspace string, env messaging.Environment, c *messaging.Claim, at time.Time) (bool, error) {
-	res, err := b.exec(ctx, insertClaim, claimArgs(workspace, env, c, at)...)
+func claim(ctx context.Context, b *batchConn, workspace string, env messaging.Environment, c *messaging.Claim) (bool, error) {
+	res, err := b.exec(ctx, insertClaim, claimArgs(workspace, env, c)...)
 	if err != nil {
 		return false, fmt.Errorf("claim: %w", err)
 	}
@@ -31,8 +38,8 @@ func claim(ctx context.Context, b *batchConn, workspace string, env messaging.En
 }
 
 // claimIn stores a claim in a transaction of its own; ErrIdempotencyRace.
-func claimIn(ctx context.Context, tx *sqlx.Tx, workspace string, env messaging.Environment, c *messaging.Claim, at time.Time) error {
-	res, err := tx.ExecContext(ctx, insertClaim, claimArgs(workspace, env, c, at)...)
+func claimIn(ctx context.Context, tx *sqlx.Tx, workspace string, env messaging.Environment, c *messaging.Claim) error {
+	res, err := tx.ExecContext(ctx, insertClaim, claimArgs(workspace, env, c)...)
 	if err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
@@ -62,10 +69,13 @@ func (s *Store) Keep(ctx context.Context, t messaging.Tenancy, c messaging.Claim
 		ON CONFLICT (workspace_id, environment, scope) DO UPDATE SET status = excluded.status, body = excluded.body
 			WHERE idempotency_keys.request_hash = excluded.request_hash`
 	return s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, q, claimArgs(t.Workspace(), t.Environment(), &c, time.Now())...)
+		_, err := tx.ExecContext(ctx, q, claimArgs(t.Workspace(), t.Environment(), &c)...)
 		return err
 	})
 }
 
 // claimLife is how long an answer can be replayed (API.md section 2).
-const claimLife = 24 * time.Hour
+const (
+	claimLife       = 24 * time.Hour
+	claimLifeMicros = "86400000000" // the same, in SQL
+)

@@ -76,7 +76,7 @@ func (s *Store) InsertInstance(ctx context.Context, i messaging.Instance, claim 
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 	return s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
 		if claim != nil {
-			if err := claimIn(ctx, tx, i.WorkspaceID, i.Environment, claim, i.CreatedAt); err != nil {
+			if err := claimIn(ctx, tx, i.WorkspaceID, i.Environment, claim); err != nil {
 				return err
 			}
 		}

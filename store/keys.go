@@ -180,8 +180,10 @@ func insertLock(ctx context.Context, tx *sqlx.Tx, r *auth.Record, instanceID str
 		return fmt.Errorf("insert lock: %w", err)
 	}
 	if n == 0 {
-		return fault.Fields{{Field: "instances", Rule: "exists",
-			Message: "names an instance that is not there in the key's environment"}}.Err()
+		return fault.Fields{{
+			Field: "instances", Rule: "exists",
+			Message: "names an instance that is not there in the key's environment",
+		}}.Err()
 	}
 	return nil
 }

@@ -257,7 +257,7 @@ func TestLastUseOnlyMovesForward(t *testing.T) {
 		tenancy := storetest.Workspace(t, s, "w")
 		at := time.Now().UTC().Truncate(time.Microsecond)
 		used := make(map[string]time.Time)
-		for n := range 600 { // more than one transaction's worth
+		for n := range 300 { // more than one transaction's worth
 			r := keyRecord(tenancy)
 			r.Name = fmt.Sprintf("k%d", n)
 			used[insertKey(t, s, r).ID] = at
@@ -274,7 +274,7 @@ func TestLastUseOnlyMovesForward(t *testing.T) {
 			}
 		})
 		all, err := s.Keys(t.Context())
-		if err != nil || len(all) != 600 {
+		if err != nil || len(all) != 300 {
 			t.Fatalf("%d keys, %v", len(all), err)
 		}
 		for _, r := range all {

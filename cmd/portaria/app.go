@@ -102,12 +102,26 @@ func (a *app) clock(workspace string, env messaging.Environment) messaging.Clock
 	return machineClock{}
 }
 
-// idle waits until nothing of a test world is in hand.
+// idle waits until nothing of a test world is in hand. What one room does may
+// give another work, so all must be found quiet in one look.
 func (a *app) idle(ctx context.Context, workspace string) error {
-	if err := a.outbox.Idle(ctx, workspace); err != nil {
-		return err
+	look, noWait := context.WithCancel(ctx)
+	noWait()
+	rooms := []func(context.Context, string) error{a.outbox.Idle, a.sandbox.Idle, a.manager.Idle}
+	for {
+		quiet := true
+		for _, room := range rooms {
+			quiet = room(look, workspace) == nil && quiet
+		}
+		if quiet {
+			return nil
+		}
+		for _, room := range rooms {
+			if err := room(ctx, workspace); err != nil {
+				return err
+			}
+		}
 	}
-	return a.sandbox.Idle(ctx, workspace)
 }
 
 // Ready implements gateway.Readiness.
@@ -136,7 +150,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	defer stop()
 	var work sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{
-		"keys": a.directory.Run, "instances": a.manager.Run, "logs": a.logs.Run,
+		"keys": a.directory.Run, "instances": a.manager.Run, "logs": a.logs.Run, "sweeps": a.store.RunSweeps,
 	} {
 		work.Go(func() {
 			if err := run(background); err != nil {

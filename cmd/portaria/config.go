@@ -15,23 +15,36 @@ import (
 	"path/filepath"
 	"strings"
 
+	"portaria/auth"
 	"portaria/internal/fault"
 )
+
+// settingsGroup is where help lists the settings, apart from a command's own
+// flags.
+const settingsGroup = "settings"
 
 // Config holds the settings that every command shares. Each is a flag, an
 // environment variable and a default.
 type Config struct {
-	DataDir         string   `help:"Folder for the SQLite database and keys." default:"./data" env:"PORTARIA_DATA_DIR" placeholder:"DIR"`
-	DatabaseURL     string   `help:"postgres://… ; empty: SQLite in the data folder." env:"DATABASE_URL" placeholder:"URL"`
-	DatabaseURLFile string   `help:"File that holds the database URL." env:"DATABASE_URL_FILE" placeholder:"FILE"`
-	SecretKey       string   `help:"32 bytes in base64; drawn and stored in the data folder when absent." env:"PORTARIA_SECRET_KEY" placeholder:"KEY"`
-	SecretKeyFile   string   `help:"File that holds the secret key." env:"PORTARIA_SECRET_KEY_FILE" placeholder:"FILE"`
-	BcryptCost      int      `help:"Cost of hashing keys, 4 to 14." default:"10" env:"PORTARIA_BCRYPT_COST" placeholder:"N"`
-	Workspace       string   `help:"Name or id of the workspace." default:"default" env:"PORTARIA_WORKSPACE" placeholder:"NAME"`
-	LogLevel        string   `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error" env:"PORTARIA_LOG_LEVEL"`
-	LogFormat       string   `help:"text or json." default:"text" enum:"text,json" env:"PORTARIA_LOG_FORMAT"`
-	JSON            bool     `help:"Print exactly one JSON document on standard output." name:"json"`
-	TrustedProxies  []string `help:"CIDRs of proxies whose forwarding headers are believed." env:"PORTARIA_TRUSTED_PROXIES" placeholder:"CIDR"`
+	DataDir         string   `group:"settings" help:"Folder for the SQLite database and keys." default:"./data" env:"PORTARIA_DATA_DIR" placeholder:"DIR"`
+	DatabaseURL     string   `group:"settings" help:"postgres://… ; empty: SQLite in the data folder." env:"DATABASE_URL" placeholder:"URL"`
+	DatabaseURLFile string   `group:"settings" help:"File that holds the database URL." env:"DATABASE_URL_FILE" placeholder:"FILE"`
+	SecretKey       string   `group:"settings" help:"32 bytes in base64; drawn and stored in the data folder when absent." env:"PORTARIA_SECRET_KEY" placeholder:"KEY"`
+	SecretKeyFile   string   `group:"settings" help:"File that holds the secret key." env:"PORTARIA_SECRET_KEY_FILE" placeholder:"FILE"`
+	BcryptCost      int      `group:"settings" help:"Cost of hashing keys, 4 to 14." default:"10" env:"PORTARIA_BCRYPT_COST" placeholder:"N"`
+	Workspace       string   `group:"settings" help:"Name or id of the workspace." default:"default" env:"PORTARIA_WORKSPACE" placeholder:"NAME"`
+	LogLevel        string   `group:"settings" help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error" env:"PORTARIA_LOG_LEVEL"`
+	LogFormat       string   `group:"settings" help:"text or json." default:"text" enum:"text,json" env:"PORTARIA_LOG_FORMAT"`
+	JSON            bool     `group:"settings" help:"Print exactly one JSON document on standard output." name:"json"`
+	TrustedProxies  []string `group:"settings" help:"CIDRs of proxies whose forwarding headers are believed." env:"PORTARIA_TRUSTED_PROXIES" placeholder:"CIDR"`
+}
+
+// Validate refuses settings that no command could work with. kong calls it.
+func (c *Config) Validate() error {
+	if c.BcryptCost < auth.MinBcryptCost || c.BcryptCost > auth.MaxBcryptCost {
+		return fmt.Errorf("--bcrypt-cost: must be between %d and %d", auth.MinBcryptCost, auth.MaxBcryptCost)
+	}
+	return nil
 }
 
 // errSecretKey is the fault of a secret key that is not the database's.
@@ -61,7 +74,7 @@ func fromFile(name, value, file string) (string, error) {
 		return value, nil
 	}
 	if value != "" {
-		return "", fmt.Errorf("%s and %s_FILE are both set: keep one", name, name)
+		return "", usageError(fmt.Sprintf("%s and %s_FILE are both set: keep one", name, name))
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -111,34 +124,44 @@ const secretKeyFile = "secret.key"
 // secretKey returns the installation's key: the setting's, its file's, or one
 // drawn once and kept in the data folder.
 func (c *Config) secretKey() ([]byte, error) {
+	key, err := c.knownSecretKey()
+	if err != nil || key != nil {
+		return key, err
+	}
+	key = make([]byte, secretKeySize)
+	rand.Read(key)
+	text := base64.StdEncoding.EncodeToString(key) + "\n"
+	if err := os.WriteFile(filepath.Join(c.DataDir, secretKeyFile), []byte(text), 0o600); err != nil {
+		return nil, errDataDir.Because(err)
+	}
+	return key, nil
+}
+
+// secretKeySize is the length of a secret key in bytes.
+const secretKeySize = 32
+
+// knownSecretKey returns the installation's key, or nil when none has been
+// drawn yet.
+func (c *Config) knownSecretKey() ([]byte, error) {
 	text, err := fromFile("PORTARIA_SECRET_KEY", c.SecretKey, c.SecretKeyFile)
 	if err != nil {
 		return nil, err
 	}
 	if text == "" {
-		if text, err = storedSecretKey(filepath.Join(c.DataDir, secretKeyFile)); err != nil {
+		stored, err := os.ReadFile(filepath.Join(c.DataDir, secretKeyFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
 			return nil, errDataDir.Because(err)
 		}
+		text = strings.TrimSpace(string(stored))
 	}
 	key, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || len(key) != 32 {
+	if err != nil || len(key) != secretKeySize {
 		return nil, fault.Fields{{Field: "PORTARIA_SECRET_KEY", Rule: "format", Message: "must be 32 bytes in base64"}}.Err()
 	}
 	return key, nil
-}
-
-func storedSecretKey(path string) (string, error) {
-	b, err := os.ReadFile(path)
-	if err == nil {
-		return strings.TrimSpace(string(b)), nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	key := make([]byte, 32)
-	rand.Read(key)
-	text := base64.StdEncoding.EncodeToString(key)
-	return text, os.WriteFile(path, []byte(text+"\n"), 0o600)
 }
 
 // fingerprint names a key without telling it.

@@ -4,14 +4,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
-
-	"portaria/internal/fault"
 )
 
 // Exit codes of every command.
@@ -35,8 +32,15 @@ type streams struct {
 type cli struct {
 	Config
 
-	Serve   serveCmd   `cmd:"" help:"Start the gateway."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve      serveCmd      `cmd:"" help:"Start the gateway."`
+	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this version's schema, or show where it stands."`
+	Workspaces workspacesCmd `cmd:"" help:"Make and list workspaces."`
+	Instances  instancesCmd  `cmd:"" help:"Make, list, show and delete instances."`
+	Keys       keysCmd       `cmd:"" help:"Make, list, show, revoke, rotate and check API keys."`
+	Logs       logsCmd       `cmd:"" help:"Show which key made which request, with what result."`
+	Send       sendCmd       `cmd:"" help:"Send a message through the HTTP API."`
+	Doctor     doctorCmd     `cmd:"" help:"Check configuration, data, database, clock and disk, and say what to mend."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // run parses the command line and runs one command.
@@ -48,47 +52,23 @@ func run(ctx context.Context, args []string, io streams) int {
 		kong.Description("A self-hosted messaging gateway in which every key opens only its own doors."),
 		kong.Writers(io.out, io.err),
 		kong.Exit(func(code int) { exit = code }),
-		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ExplicitGroups([]kong.Group{{Key: settingsGroup, Title: "Settings of every command:"}}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(io),
 	)
 	if err != nil {
-		fmt.Fprintln(io.err, "portaria:", err)
-		return exitFailed
+		return fail(io, false, err)
 	}
 	kctx, err := parser.Parse(args)
 	if exit >= 0 {
 		return exit // --help
 	}
 	if err != nil {
-		fmt.Fprintln(io.err, "portaria:", err)
-		return exitUsage
+		return fail(io, slices.Contains(args, "--json"), usageError(err.Error()))
 	}
 	if err := kctx.Run(&c.Config); err != nil {
-		return fail(io.err, err)
+		return fail(io, c.JSON, err)
 	}
 	return exitDone
-}
-
-// fail prints what went wrong, for people: the sentence of a fault, and what
-// caused it.
-func fail(w io.Writer, err error) int {
-	f := fault.As(err)
-	if f == nil {
-		fmt.Fprintln(w, "portaria:", err)
-		return exitFailed
-	}
-	fmt.Fprintf(w, "portaria: %s (%s)\n", f.Message(), f.Code())
-	if fields, ok := f.Details()["fields"].([]fault.Field); ok {
-		for _, field := range fields {
-			fmt.Fprintf(w, "  %s %s\n", field.Field, field.Message)
-		}
-	}
-	if cause := errors.Unwrap(f); cause != nil {
-		fmt.Fprintln(w, "  cause:", cause)
-	}
-	if f.Kind() == fault.Malformed || f.Kind() == fault.Invalid {
-		return exitUsage
-	}
-	return exitFailed
 }

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portaria/auth"
+	"portaria/internal/fault"
+	"portaria/messaging"
+)
+
+// testCall is a call of a test key, with a clock that stands.
+func testCall(env messaging.Environment) *Call {
+	s := &Server{clockOf: func(messaging.Tenancy) messaging.Clock { return stoppedClock{} }}
+	return &Call{
+		Grant:    &auth.Grant{Environment: env},
+		Tenancy:  messaging.NewTenancy("wsp", env, messaging.AllInstances()),
+		exchange: &exchange{server: s},
+	}
+}
+
+type stoppedClock struct{}
+
+func (stoppedClock) Now() time.Time                                 { return time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC) }
+func (stoppedClock) At(time.Time, func()) (forget func())           { return func() {} }
+func (stoppedClock) Deadline(_ time.Time, _ func()) (forget func()) { return func() {} }
+
+// refused decodes a message and returns its code and refused fields as
+// field:rule.
+func refused(t *testing.T, env messaging.Environment, body string) (code string, fields []string) {
+	t.Helper()
+	var m sendMessage
+	err := decodeBody([]byte(body), &m, testCall(env))
+	if err == nil {
+		return "", nil
+	}
+	f := fault.As(err)
+	if f == nil {
+		t.Fatalf("%s: %v is no fault", body, err)
+	}
+	list, _ := f.Details()["fields"].([]fault.Field)
+	for _, field := range list {
+		fields = append(fields, field.Field+":"+field.Rule)
+	}
+	return f.Code(), fields
+}
+
+// A caller who sends a wrong body must learn everything that is wrong with it
+// at once, under a code that tells broken JSON from wrong content.
+func TestEveryFaultOfABodyIsNamed(t *testing.T) {
+	const invalid, broken, unsupported = "VALIDATION_FAILED", "INVALID_JSON", "UNSUPPORTED_MESSAGE_TYPE"
+	for _, test := range []struct {
+		name, body, code string
+		fields           []string
+	}{
+		{"short form", `{"to":"5511912345678","text":"Olá"}`, "", nil},
+		{"long form", `{"to":"5511912345678","type":"text","text":{"body":"Olá","preview_url":true}}`, "", nil},
+		{"all options", `{"to":"x","text":"a","send_at":"2026-02-01T00:00:00-03:00","expires_in":"30d","priority":"low","metadata":{"a":[1,{"b":null}]},"sandbox":{"outcome":"failed","code":"NOT_ON_WHATSAPP","delay_ms":{"sent":100}}}`, "", nil},
+		{"empty body", ``, invalid, []string{"text:required", "to:required"}},
+		{"empty object", ` {} `, invalid, []string{"text:required", "to:required"}},
+		{"nulls", `{"to":null,"text":null}`, invalid, []string{"text:required", "to:required"}},
+		{"not an object", `[]`, invalid, []string{":type"}},
+		{"null", `null`, invalid, []string{":type"}},
+		{"a string", `"x"`, invalid, []string{":type"}},
+		{"wrong types, unknown names and wrong values together",
+			`{"to":5,"text":{"body":true,"bold":1},"priority":"urgent","expires_in":60,"send_at":"tomorrow","nope":1,"metadata":[]}`,
+			invalid, []string{
+				"to:type", "text.body:type", "text.bold:unknown", "expires_in:type", "nope:unknown", "metadata:type",
+				"priority:enum", "send_at:time",
+			}},
+		{"text is a number", `{"to":"x","text":5}`, invalid, []string{"text:type"}},
+		{"case counts", `{"To":"x","text":"a"}`, invalid, []string{"To:unknown", "to:required"}},
+		{"empty text", `{"to":"x","text":""}`, invalid, []string{"text:required"}},
+		{"white text", `{"to":"x","text":" \n\t\u00a0"}`, invalid, []string{"text:required"}},
+		{"white body", `{"to":"x","text":{"body":"  "}}`, invalid, []string{"text.body:required"}},
+		{"70 kB of text", `{"to":"x","text":"` + strings.Repeat("a", 70_000) + `"}`, invalid, []string{"text:max_bytes"}},
+		{"65,536 bytes of text", `{"to":"x","text":"` + strings.Repeat("a", 65_536) + `"}`, "", nil},
+		{"bare number as duration", `{"to":"x","text":"a","expires_in":"60"}`, invalid, []string{"expires_in:duration"}},
+		{"too short", `{"to":"x","text":"a","expires_in":"999ms"}`, invalid, []string{"expires_in:range"}},
+		{"too long", `{"to":"x","text":"a","expires_in":"31d"}`, invalid, []string{"expires_in:range"}},
+		{"time without zone", `{"to":"x","text":"a","send_at":"2026-02-01T00:00:00"}`, invalid, []string{"send_at:time"}},
+		{"more than a year ahead", `{"to":"x","text":"a","send_at":"2027-02-02T00:00:00Z"}`, invalid, []string{"send_at:max"}},
+		{"a time that has passed", `{"to":"x","text":"a","send_at":"2020-02-02T00:00:00Z"}`, "", nil},
+		{"large metadata", `{"to":"x","text":"a","metadata":{"a":"` + strings.Repeat("a", 4096) + `"}}`, invalid, []string{"metadata:max_bytes"}},
+		{"deep metadata", `{"to":"x","text":"a","metadata":{"a":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + `}}`, invalid, []string{"metadata:max"}},
+		{"unknown outcome", `{"to":"x","text":"a","sandbox":{"outcome":"lost","x":1}}`, invalid, []string{"sandbox.x:unknown", "sandbox.outcome:enum"}},
+		{"broken", `{"to":`, broken, nil},
+		{"trailing data", `{"to":"x","text":"a"} {}`, broken, nil},
+		{"two texts", `{"to":"x","text":"a","text":"b"}`, broken, nil},
+		{"two names in metadata", `{"to":"x","text":"a","metadata":{"a":1,"a":2}}`, broken, nil},
+		{"not UTF-8", "{\"to\":\"x\",\"text\":\"\xff\"}", broken, nil},
+		{"half a surrogate", `{"to":"x","text":"\ud800"}`, broken, nil},
+		{"nesting bomb", strings.Repeat(`{"a":`, 100_000), broken, nil},
+		{"closed nesting bomb", strings.Repeat(`[`, 20_000) + strings.Repeat(`]`, 20_000), broken, nil},
+		{"buttons", `{"to":"x","buttons":[{"id":"1"}]}`, unsupported, nil},
+		{"type buttons", `{"to":"x","type":"buttons","buttons":[]}`, unsupported, nil},
+		{"type alone", `{"to":"x","type":"list"}`, unsupported, nil},
+		{"unknown type", `{"to":"x","type":"hologram","text":"a"}`, unsupported, nil},
+		{"image, for now", `{"to":"x","type":"image","image":{"url":"https://example.com/a.png"}}`, unsupported, nil},
+		{"type of a wrong type", `{"to":"x","type":5,"text":"a"}`, invalid, []string{"type:type"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			code, fields := refused(t, messaging.Test, test.body)
+			if code != test.code {
+				t.Errorf("code %q, want %q (%v)", code, test.code, fields)
+			}
+			if diff := cmp.Diff(test.fields, fields); diff != "" {
+				t.Errorf("fields (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOverridesAreForTestKeysOnly(t *testing.T) {
+	code, fields := refused(t, messaging.Live, `{"to":"x","text":"a","sandbox":{"outcome":"read"}}`)
+	if diff := cmp.Diff([]string{"sandbox:environment"}, fields); code != "VALIDATION_FAILED" || diff != "" {
+		t.Errorf("code %s, fields (-want +got):\n%s", code, diff)
+	}
+}
+
+// Values of a refused body must never come back in the answer: they may be
+// secrets, and long.
+func TestRefusalsDoNotEchoValues(t *testing.T) {
+	var m sendMessage
+	err := decodeBody([]byte(`{"to":{"secret":"hunter2"},"text":["hunter2"],"priority":"hunter2","send_at":"hunter2"}`), &m, testCall(messaging.Test))
+	f := fault.As(err)
+	if f == nil {
+		t.Fatal(err)
+	}
+	fields, _ := f.Details()["fields"].([]fault.Field)
+	if len(fields) != 4 {
+		t.Errorf("%d fields, want 4: %v", len(fields), fields)
+	}
+	for _, field := range fields {
+		if strings.Contains(field.Field+field.Rule+field.Message, "hunter2") {
+			t.Errorf("%v echoes a value", field)
+		}
+	}
+}
+
+func TestSettingsAreStrict(t *testing.T) {
+	var u updateInstance
+	err := decodeBody([]byte(`{"settings":{"pace":{"min_gap_ms":-1,"per_hour":"x","wat":1},"mark_read":null,"proxy_url":"http://x"}}`), &u, testCall(messaging.Test))
+	f := fault.As(err)
+	if f == nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, field := range f.Details()["fields"].([]fault.Field) {
+		got = append(got, field.Field+":"+field.Rule)
+	}
+	want := []string{
+		"settings.pace.per_hour:type", "settings.pace.wat:unknown", "settings.proxy_url:unknown", "settings.pace.min_gap_ms:min",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+}
+
+// Strangers send anything. Whatever it is, it is decoded or refused with one of
+// three codes, and what was decoded keeps the promises that the outbox relies on.
+func FuzzMessageBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"to":"5511912345678","text":"Olá"}`, `{"to":"x","type":"text","text":{"body":"a","preview_url":true}}`,
+		`{"to":"x","text":"a","metadata":{"a":{"b":[]}},"sandbox":{"delay_ms":{"sent":1}}}`, `{"to":5,"text":{"x":[]}}`,
+		`[[[[`, `{"a":1,"a":2}`, "\xff", `{"buttons":{}}`, `{"to":"x","text":"a","send_at":"2026-02-01T00:00:00Z","expires_in":"1d"}`, ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var m sendMessage
+		err := decodeBody(body, &m, testCall(messaging.Test))
+		if err != nil {
+			switch fault.As(err).Code() {
+			case "VALIDATION_FAILED", "INVALID_JSON", "UNSUPPORTED_MESSAGE_TYPE":
+			default:
+				t.Fatalf("%q: %v", body, err)
+			}
+			return
+		}
+		text := m.content.Text
+		if text == nil || strings.TrimSpace(text.Body) == "" || len(text.Body) > messaging.MaxTextBytes || m.To == "" {
+			t.Fatalf("%q was accepted as %+v", body, m)
+		}
+		if raw := m.Metadata.bytes(); len(raw) > maxMetadataBytes || depthOf(raw) > maxMetadataDepth {
+			t.Fatalf("%q was accepted with metadata %s", body, raw)
+		}
+	})
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The variants that are of no engine in particular. R and the no-op need no
+// database worth the name; the others run on SQLite, which everybody has.
+const (
+	variantRaw      = "R"
+	variantNoop     = "no-op"
+	variantStart    = "start"
+	variantFirstRun = "first run"
+	variantBogus    = "bogus tokens"
+	variantMemory   = "memory"
+	variantMicro    = "go benchmarks"
+)
+
+func acceptOn(engine string) string    { return "accept, " + engine }
+func lifecycleOn(engine string) string { return "life cycle, " + engine }
+func thousandOn(engine string) string  { return "1,000 instances, " + engine }
+
+// variant is one thing that is measured, in a process of its own.
+type variant struct {
+	name string
+	run  func(context.Context) (sample, error)
+	once bool // its figures do not depend on the neighbours: one round is enough
+}
+
+// variants lists them in the order of their turns.
+func (b *bench) variants() []variant {
+	all := []variant{{name: variantRaw, run: b.raw}, {name: variantNoop, run: b.noop}}
+	for _, engine := range []string{sqlite, postgres} {
+		all = append(all, []variant{
+			{name: acceptOn(engine), run: func(ctx context.Context) (sample, error) { return b.accepts(ctx, engine) }},
+			{name: lifecycleOn(engine), run: func(ctx context.Context) (sample, error) { return b.lifecycle(ctx, engine, 1) }},
+			{name: thousandOn(engine), run: func(ctx context.Context) (sample, error) { return b.lifecycle(ctx, engine, 1000) }},
+		}...)
+	}
+	return append(all, []variant{
+		{name: variantStart, run: b.start},
+		{name: variantFirstRun, run: b.firstRun},
+		{name: variantBogus, run: b.bogus},
+		{name: variantMemory, run: b.memory, once: true},
+		{name: variantMicro, run: b.micro, once: true},
+	}...)
+}
+
+// needed returns the variants that the metrics are made of.
+func (b *bench) needed(wanted []metric) []variant {
+	return slices.DeleteFunc(b.variants(), func(v variant) bool {
+		return !slices.ContainsFunc(wanted, func(m metric) bool {
+			return m.of.variant == v.name || m.by != nil && m.by.variant == v.name
+		})
+	})
+}
+
+// rounds lets the variants take turns.
+func (b *bench) rounds(ctx context.Context, wanted []metric) ([]round, error) {
+	var rounds []round
+	turns := b.needed(wanted)
+	for n := range b.o.rounds {
+		r := make(round)
+		for _, v := range turns {
+			if v.once && n > 0 {
+				continue
+			}
+			began := time.Now()
+			s, err := v.run(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", v.name, err)
+			}
+			r[v.name] = s
+			fmt.Fprintf(b.progress, "%s  round %d of %d  %-26s %s  (%.1f s)\n",
+				time.Now().Format(time.TimeOnly), n+1, b.o.rounds, v.name, s, time.Since(began).Seconds())
+		}
+		rounds = append(rounds, r)
+	}
+	return rounds, nil
+}
