@@ -109,6 +109,7 @@ CREATE TABLE messages (
     PRIMARY KEY (workspace_id, environment, id),
     FOREIGN KEY (workspace_id, environment, instance_id) REFERENCES instances (workspace_id, environment, id)
 )
+WITHOUT ROWID -- only: sqlite
 WITH (fillfactor = 80) -- only: postgres
 ;
 CREATE INDEX messages_instance ON messages (instance_id, id);

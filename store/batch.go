@@ -55,6 +55,12 @@ func (b *batchConn) begin(ctx context.Context) error {
 		}
 		b.conn, b.stmts = conn, make(map[string]*sql.Stmt)
 		b.shape = make(map[shapeKey]string)
+		for _, q := range b.store.engine.session {
+			if _, err := conn.ExecContext(ctx, q); err != nil {
+				b.close()
+				return err
+			}
+		}
 	}
 	return b.end(ctx, b.store.engine.begin)
 }

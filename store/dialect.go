@@ -28,11 +28,18 @@ type engine struct {
 	name  string // as marks in SQL say it
 	goose goose.Dialect
 	begin string // how the committer opens a transaction
+	// session is said once on the committer's connection.
+	session []string
 }
 
 var (
 	sqliteEngine   = engine{name: "sqlite", goose: goose.DialectSQLite3, begin: "BEGIN IMMEDIATE"}
-	postgresEngine = engine{name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN"}
+	postgresEngine = engine{
+		name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN",
+		// Its statements name rows by key. A plan made while a table was empty
+		// would be kept, and read the whole table ever after.
+		session: []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off"},
+	}
 )
 
 // sqliteFile is the database's name in the data directory.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,49 +78,43 @@ func (r *recording) note(c messaging.StatusChange) {
 	r.order = append(r.order, m)
 }
 
-const selectStates = `SELECT m.id, m.instance_id, ` + stateColumns + `
-	FROM messages m WHERE m.workspace_id = $1 AND m.environment = $2 AND m.id IN (%s)
-	ORDER BY m.id
-	FOR UPDATE -- only: postgres
-`
-
-// load reads the states of all messages, tenancy by tenancy.
-func (r *recording) load(ctx context.Context) error {
-	tenancies := make(map[tenancyKey][]any, 1)
-	for _, m := range r.order {
-		k := tenancyKey{m.workspace, string(m.environment)}
-		tenancies[k] = append(tenancies[k], m.id)
-	}
-	for k, ids := range tenancies {
-		for len(ids) > 0 {
-			n := min(len(ids), maxInList)
-			if err := r.loadSome(ctx, k, ids[:n]); err != nil {
-				return err
-			}
-			ids = ids[n:]
-		}
-	}
-	return nil
+// selectStates locks what it reads where writers run side by side. The list of
+// keys drives a look-up of each by the primary key, on both engines; an IN list
+// made PostgreSQL read the whole tenancy.
+var selectStates = &rows{
+	head:    `SELECT m.id, m.instance_id, ` + stateColumns + ` FROM (VALUES `,
+	columns: repeat("?", 3),
+	tail: `) v CROSS JOIN messages m
+		WHERE m.workspace_id = v.column1 AND m.environment = v.column2 AND m.id = v.column3
+		FOR UPDATE OF m -- only: postgres
+`,
 }
 
-func (r *recording) loadSome(ctx context.Context, k tenancyKey, ids []any) error {
-	args := append([]any{k.workspace, k.environment}, ids...)
-	text, args := inList(selectStates, args, len(ids))
-	found, err := r.b.query(ctx, text, args...)
-	if err != nil {
-		return err
+// load reads the states of all messages, in the order of their ids, so that
+// two writers never wait for each other.
+func (r *recording) load(ctx context.Context) error {
+	slices.SortFunc(r.order, func(a, b *recorded) int { return strings.Compare(a.id, b.id) })
+	keys := make([]any, 0, len(r.order)*3)
+	for _, m := range r.order {
+		keys = append(keys, m.workspace, string(m.environment), m.id)
 	}
-	for found.Next() {
-		var id, instance string
-		var row stateRow
-		if err := found.Scan(&id, &instance, &row.Status, &row.ErrorCode, &row.ErrorMessage, &row.Attempts,
-			&row.SentAt, &row.DeliveredAt, &row.ReadAt, &row.PlayedAt, &row.FailedAt); err != nil {
-			return errorsJoinClose(err, found)
+	return r.b.each(ctx, selectStates, keys, func(text string, args []any) error {
+		found, err := r.b.query(ctx, text, args...)
+		if err != nil {
+			return err
 		}
-		m := r.messages[id]
-		m.instance, m.state = instance, row.state()
-	}
-	return errorsJoinClose(found.Err(), found)
+		for found.Next() {
+			var id, instance string
+			var row stateRow
+			if err := found.Scan(&id, &instance, &row.Status, &row.ErrorCode, &row.ErrorMessage, &row.Attempts,
+				&row.SentAt, &row.DeliveredAt, &row.ReadAt, &row.PlayedAt, &row.FailedAt); err != nil {
+				return errorsJoinClose(err, found)
+			}
+			m := r.messages[id]
+			m.instance, m.state = instance, row.state()
+		}
+		return errorsJoinClose(found.Err(), found)
+	})
 }
 
 func (r *recording) apply(ctx context.Context, record messaging.Record) error {
