@@ -89,6 +89,7 @@ CREATE TABLE messages (
     content TEXT NOT NULL,
     metadata TEXT NOT NULL,
     priority SMALLINT NOT NULL,
+    position BIGINT NOT NULL, -- its place in the outbox; 0 for inbound
     wa_message_id TEXT NOT NULL,
     key_id TEXT NOT NULL,
     lineage TEXT NOT NULL,
@@ -98,14 +99,14 @@ CREATE TABLE messages (
     send_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     status TEXT NOT NULL,
-    error_code TEXT NOT NULL,
-    error_message TEXT NOT NULL,
-    attempts BIGINT NOT NULL,
-    sent_at BIGINT NOT NULL,
-    delivered_at BIGINT NOT NULL,
-    read_at BIGINT NOT NULL,
-    played_at BIGINT NOT NULL,
-    failed_at BIGINT NOT NULL,
+    error_code TEXT NOT NULL DEFAULT '',
+    error_message TEXT NOT NULL DEFAULT '',
+    attempts BIGINT NOT NULL DEFAULT 0,
+    sent_at BIGINT NOT NULL DEFAULT 0,
+    delivered_at BIGINT NOT NULL DEFAULT 0,
+    read_at BIGINT NOT NULL DEFAULT 0,
+    played_at BIGINT NOT NULL DEFAULT 0,
+    failed_at BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (workspace_id, environment, id),
     FOREIGN KEY (workspace_id, environment, instance_id) REFERENCES instances (workspace_id, environment, id)
 )
@@ -118,19 +119,18 @@ CREATE UNIQUE INDEX messages_inbound ON messages (instance_id, wa_message_id) WH
 -- What the network has not taken yet. Narrow, and a row goes when its message has been sent or has ended.
 -- position is the order of the commits; due_at 0 means at once; a parked row waits for another one to the same recipient.
 CREATE TABLE outbox (
-    workspace_id TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    message_id TEXT NOT NULL PRIMARY KEY,
+    position INTEGER PRIMARY KEY, -- only: sqlite
+    position BIGINT PRIMARY KEY, -- only: postgres
     instance_id TEXT NOT NULL,
     priority SMALLINT NOT NULL,
-    position BIGINT NOT NULL,
+    workspace_id TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    message_id TEXT NOT NULL,
     due_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
-    attempts BIGINT NOT NULL,
-    parked BOOLEAN NOT NULL
-)
-WITHOUT ROWID -- only: sqlite
-;
+    attempts BIGINT NOT NULL DEFAULT 0,
+    parked BOOLEAN NOT NULL DEFAULT FALSE
+);
 CREATE INDEX outbox_lane ON outbox (instance_id, priority, position);
 
 -- The last sequence handed out in each tenancy. Its row lock orders the writers of events on several nodes.
@@ -212,9 +212,9 @@ CREATE TABLE sandbox_carriages (
 
 -- Carriages whose receipts are not all recorded yet; what a restart must take up again.
 CREATE TABLE sandbox_owed (
+    id TEXT NOT NULL PRIMARY KEY, -- instance_id/wa_message_id: one column, so that many rows go in one statement
     instance_id TEXT NOT NULL,
-    wa_message_id TEXT NOT NULL,
-    PRIMARY KEY (instance_id, wa_message_id)
+    wa_message_id TEXT NOT NULL
 )
 WITHOUT ROWID -- only: sqlite
 ;

@@ -10,9 +10,8 @@ import (
 )
 
 var insertOutbox = &rows{
-	head: `INSERT INTO outbox (workspace_id, environment, message_id, instance_id, priority, position, due_at, expires_at,
-		attempts, parked) VALUES `,
-	columns: []string{"?", "?", "?", "?", "?", "?", "?", "?", "0", "FALSE"},
+	head:    `INSERT INTO outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) VALUES `,
+	columns: repeat("?", 8),
 }
 
 // Accept stores a message, its place in the outbox, its first event and its
@@ -34,7 +33,7 @@ type acceptance struct {
 // applyAcceptances inserts what its jobs accept. The claims go first: a job
 // that lost its claim to another writes nothing.
 func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *eventLog) error {
-	messages := make([]any, 0, len(jobs)*28)
+	messages := make([]any, 0, len(jobs)*len(insertMessages.columns))
 	places := make([]any, 0, len(jobs)*8)
 	for _, j := range jobs {
 		a := j.payload.(*acceptance)
@@ -48,14 +47,15 @@ func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *ev
 				continue
 			}
 		}
-		var err error
-		if messages, err = messageArgs(messages, a.Message); err != nil {
+		a.position = b.store.nextPosition()
+		row, err := messageArgs(messages, a.Message, a.position)
+		if err != nil {
 			j.err = fmt.Errorf("accept: %w", err)
 			continue
 		}
-		a.position = b.store.nextPosition()
-		places = append(places, a.Message.WorkspaceID, string(a.Message.Environment), a.Message.ID, a.Message.InstanceID,
-			int64(a.Message.Priority), a.position, micros(a.Message.SendAt), micros(a.Message.ExpiresAt))
+		messages = row
+		places = append(places, a.Message.InstanceID, int64(a.Message.Priority), a.position,
+			a.Message.WorkspaceID, string(a.Message.Environment), a.Message.ID, micros(a.Message.SendAt), micros(a.Message.ExpiresAt))
 		events.addStatus(a.Message.WorkspaceID, a.Message.Environment, a.Message.InstanceID, a.Message.ID,
 			a.Message.Status, a.Message.State, a.Message.CreatedAt)
 	}

@@ -208,23 +208,10 @@ const (
 	numberColumn = "CAST(? AS BIGINT)"
 )
 
-// columns repeats one kind of column.
-func columns(kinds ...string) []string { return kinds }
-
 func repeat(kind string, n int) []string {
 	out := make([]string, n)
 	for i := range out {
 		out[i] = kind
 	}
 	return out
-}
-
-// inList returns "($from, …)" of a size from rowShapes that holds n values; the
-// caller pads with the last value, which changes nothing in an IN list.
-func paddedSize(n int) int {
-	size := 1
-	for size < n && size < 64 {
-		size *= 2
-	}
-	return size
 }

@@ -17,7 +17,7 @@ var insertInbound = &rows{
 func (r *recording) applyInbound(ctx context.Context, m *messaging.Message) error {
 	m.Direction, m.Status = messaging.Inbound, messaging.StatusReceived
 	m.CreatedAt = clip(m.CreatedAt)
-	args, err := messageArgs(nil, m)
+	args, err := messageArgs(nil, m, 0)
 	if err != nil {
 		return fmt.Errorf("inbound: %w", err)
 	}

@@ -67,15 +67,16 @@ const (
 		COALESCE(m.send_at, 0) AS send_at, COALESCE(m.expires_at, 0) AS expires_at`
 )
 
+// insertMessages leaves out the columns that change: they begin at their
+// defaults.
 var insertMessages = &rows{
 	head: `INSERT INTO messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
-		metadata, priority, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at,
-		status, error_code, error_message, attempts, sent_at, delivered_at, read_at, played_at, failed_at) VALUES `,
-	columns: repeat("?", 28),
+		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status) VALUES `,
+	columns: repeat("?", 21),
 }
 
 // messageArgs appends one row for insertMessages.
-func messageArgs(args []any, m *messaging.Message) ([]any, error) {
+func messageArgs(args []any, m *messaging.Message, position int64) ([]any, error) {
 	content, err := encodeContent(m.Content)
 	if err != nil {
 		return nil, err
@@ -84,10 +85,9 @@ func messageArgs(args []any, m *messaging.Message) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	args = append(args, m.WorkspaceID, string(m.Environment), m.ID, m.InstanceID, string(m.Direction), m.Peer.Input, m.Peer.WAID,
-		string(m.Content.Kind), content, string(m.Metadata), int64(m.Priority), m.WAMessageID, m.KeyID, m.Lineage, m.BulkID, sandbox,
-		micros(m.CreatedAt), micros(m.SendAt), micros(m.ExpiresAt))
-	return stateArgs(args, &m.State), nil
+	return append(args, m.WorkspaceID, string(m.Environment), m.ID, m.InstanceID, string(m.Direction), m.Peer.Input, m.Peer.WAID,
+		string(m.Content.Kind), content, string(m.Metadata), int64(m.Priority), position, m.WAMessageID, m.KeyID, m.Lineage,
+		m.BulkID, sandbox, micros(m.CreatedAt), micros(m.SendAt), micros(m.ExpiresAt), string(m.Status)), nil
 }
 
 // stateArgs appends the columns of a state, in the order of stateColumns.

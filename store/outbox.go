@@ -13,18 +13,26 @@ import (
 
 var _ outbox.Store = (*Store)(nil)
 
+// nodeBits are the low bits of a place in the outbox; they tell processes on
+// one database apart.
+const nodeBits = 10
+
 // nextPosition draws a place in the outbox: the time in microseconds, made
-// unique and rising within the process. It is called by the committer alone.
+// rising within the process, and the process's own bits. Two processes that
+// draw the same place all the same meet at the primary key, and the later one
+// draws again. It is called by the committer alone.
 func (s *Store) nextPosition() int64 {
 	s.position = max(s.position+1, time.Now().UnixMicro())
-	return s.position
+	return s.position<<nodeBits | s.node
 }
 
 // seedPosition begins behind every place that was ever given, even if the
 // machine's clock has gone back since.
 func (s *Store) seedPosition(ctx context.Context) error {
 	const q = `SELECT COALESCE(MAX(position), 0) FROM outbox`
-	return explain(s.r.GetContext(ctx, &s.position, q))
+	err := s.r.GetContext(ctx, &s.position, q)
+	s.position >>= nodeBits
+	return explain(err)
 }
 
 // Lanes lists the instances that have rows in the outbox.
@@ -119,7 +127,7 @@ func (s *Store) Expired(ctx context.Context, lane outbox.LaneRef, now time.Time,
 // Unpark makes rows due that wait only for another message to the same recipient.
 func (s *Store) Unpark(ctx context.Context, lane outbox.LaneRef, p messaging.Priority, waID string) error {
 	const q = `UPDATE outbox SET due_at = 0, parked = FALSE
-		WHERE message_id IN (
+		WHERE instance_id = $1 AND priority = $2 AND parked AND message_id IN (
 			SELECT o.message_id FROM outbox o JOIN messages m
 				ON m.workspace_id = o.workspace_id AND m.environment = o.environment AND m.id = o.message_id
 			WHERE o.instance_id = $1 AND o.priority = $2 AND o.parked AND m.peer_wa_id = $3)`

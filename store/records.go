@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"portaria/messaging"
@@ -63,6 +62,7 @@ type recorded struct {
 	environment messaging.Environment
 	id          string
 	instance    string // empty: there is no such message
+	position    int64  // in the outbox
 	state       messaging.State
 	changed     bool                    // the row of messages must be written
 	moved       *messaging.StatusChange // the row of outbox must be written
@@ -82,7 +82,7 @@ func (r *recording) note(c messaging.StatusChange) {
 // keys drives a look-up of each by the primary key, on both engines; an IN list
 // made PostgreSQL read the whole tenancy.
 var selectStates = &rows{
-	head:    `SELECT m.id, m.instance_id, ` + stateColumns + ` FROM (VALUES `,
+	head:    `SELECT m.id, m.instance_id, m.position, ` + stateColumns + ` FROM (VALUES `,
 	columns: repeat("?", 3),
 	tail: `) v CROSS JOIN messages m
 		WHERE m.workspace_id = v.column1 AND m.environment = v.column2 AND m.id = v.column3
@@ -104,14 +104,15 @@ func (r *recording) load(ctx context.Context) error {
 			return err
 		}
 		for found.Next() {
-			var id, instance string
+			var id string
+			var place recorded
 			var row stateRow
-			if err := found.Scan(&id, &instance, &row.Status, &row.ErrorCode, &row.ErrorMessage, &row.Attempts,
+			if err := found.Scan(&id, &place.instance, &place.position, &row.Status, &row.ErrorCode, &row.ErrorMessage, &row.Attempts,
 				&row.SentAt, &row.DeliveredAt, &row.ReadAt, &row.PlayedAt, &row.FailedAt); err != nil {
 				return errorsJoinClose(err, found)
 			}
 			m := r.messages[id]
-			m.instance, m.state = instance, row.state()
+			m.instance, m.position, m.state = place.instance, place.position, row.state()
 		}
 		return errorsJoinClose(found.Err(), found)
 	})
@@ -170,12 +171,11 @@ var (
 	}
 	updateOutbox = &rows{
 		head:    `UPDATE outbox SET due_at = v.column2, attempts = v.column3, parked = (v.column4 = 1) FROM (VALUES `,
-		columns: append([]string{"?"}, repeat(numberColumn, 3)...),
-		tail:    `) v WHERE outbox.message_id = v.column1`,
+		columns: repeat(numberColumn, 4),
+		tail:    `) v WHERE outbox.position = v.column1`,
 	}
+	deleteOutbox = &rows{head: `DELETE FROM outbox WHERE position IN (`, columns: repeat("?", 1), tail: `)`}
 )
-
-const deleteOutbox = `DELETE FROM outbox WHERE message_id IN (%s)`
 
 // save writes the states that changed and mends the outbox.
 func (r *recording) save(ctx context.Context) error {
@@ -190,10 +190,10 @@ func (r *recording) save(ctx context.Context) error {
 			if m.moved.Parked {
 				parked = 1
 			}
-			moved = append(moved, m.id, micros(m.moved.Due), int64(m.state.Attempts), parked)
+			moved = append(moved, m.position, micros(m.moved.Due), int64(m.state.Attempts), parked)
 		}
 		if m.gone {
-			gone = append(gone, m.id)
+			gone = append(gone, m.position)
 		}
 	}
 	if err := r.b.write(ctx, updateStates, states); err != nil {
@@ -202,40 +202,5 @@ func (r *recording) save(ctx context.Context) error {
 	if err := r.b.write(ctx, updateOutbox, moved); err != nil {
 		return err
 	}
-	return r.b.inLists(ctx, deleteOutbox, gone)
-}
-
-// maxInList bounds an IN list.
-const maxInList = 64
-
-// inLists runs a statement whose %s is an IN list over all values.
-func (b *batchConn) inLists(ctx context.Context, format string, values []any) error {
-	for len(values) > 0 {
-		n := min(len(values), maxInList)
-		text, args := inList(format, values[:n:n], n)
-		if _, err := b.exec(ctx, text, args...); err != nil {
-			return err
-		}
-		values = values[n:]
-	}
-	return nil
-}
-
-// inList fills the %s of format with parameters for the last n of args, and
-// repeats the last one up to a power of two: that changes nothing in an IN
-// list, and keeps the number of prepared statements small.
-func inList(format string, args []any, n int) (string, []any) {
-	first := len(args) - n + 1
-	size := paddedSize(n)
-	for len(args) < first-1+size {
-		args = append(args, args[len(args)-1])
-	}
-	var list strings.Builder
-	for i := range size {
-		if i > 0 {
-			list.WriteString(", ")
-		}
-		list.WriteString("$" + strconv.Itoa(first+i))
-	}
-	return fmt.Sprintf(format, list.String()), args
+	return r.b.write(ctx, deleteOutbox, gone)
 }

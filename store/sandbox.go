@@ -44,8 +44,8 @@ var (
 		tail:    ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING`,
 	}
 	insertOwed = &rows{
-		head:    `INSERT INTO sandbox_owed (instance_id, wa_message_id) VALUES `,
-		columns: repeat("?", 2),
+		head:    `INSERT INTO sandbox_owed (id, instance_id, wa_message_id) VALUES `,
+		columns: repeat("?", 3),
 		tail:    ` ON CONFLICT DO NOTHING`,
 	}
 )
@@ -131,7 +131,7 @@ func insertDebts(ctx context.Context, b *batchConn, slots []carrySlot) error {
 	var owed []any
 	for _, slot := range slots {
 		if slot.taken.Owed && !slot.before {
-			owed = append(owed, slot.message.InstanceID, slot.message.WAMessageID)
+			owed = append(owed, owedID(slot.message.Key()), slot.message.InstanceID, slot.message.WAMessageID)
 		}
 	}
 	return b.write(ctx, insertOwed, owed)
@@ -152,11 +152,11 @@ func carriageArgs(args []any, c *sandbox.Carried) ([]any, error) {
 }
 
 const selectCarriedBefore = `SELECT c.carried_at, (
-		SELECT COUNT(*) FROM sandbox_owed o WHERE o.instance_id = c.instance_id AND o.wa_message_id = c.wa_message_id
+		SELECT COUNT(*) FROM sandbox_owed o WHERE o.id = $3
 	) FROM sandbox_carriages c WHERE c.instance_id = $1 AND c.wa_message_id = $2`
 
 func carriedBefore(ctx context.Context, b *batchConn, key sandbox.CarriageKey) (taken sandbox.Taken, err error) {
-	found, err := b.query(ctx, selectCarriedBefore, key.InstanceID, key.WAMessageID)
+	found, err := b.query(ctx, selectCarriedBefore, key.InstanceID, key.WAMessageID, owedID(key))
 	if err != nil {
 		return taken, err
 	}
@@ -183,17 +183,16 @@ func (s *Store) Settle(_ context.Context, keys []sandbox.CarriageKey) error {
 	return nil
 }
 
-var deleteOwed = &rows{
-	head:    `DELETE FROM sandbox_owed WHERE (instance_id, wa_message_id) IN (VALUES `,
-	columns: repeat("?", 2),
-	tail:    `)`,
-}
+// owedID is the key of a debt.
+func owedID(k sandbox.CarriageKey) string { return k.InstanceID + "/" + k.WAMessageID }
+
+var deleteOwed = &rows{head: `DELETE FROM sandbox_owed WHERE id IN (`, columns: repeat("?", 1), tail: `)`}
 
 func applySettlements(ctx context.Context, b *batchConn, jobs []*job) error {
 	var args []any
 	for _, j := range jobs {
 		for _, key := range j.payload.([]sandbox.CarriageKey) {
-			args = append(args, key.InstanceID, key.WAMessageID)
+			args = append(args, owedID(key))
 		}
 	}
 	if err := b.write(ctx, deleteOwed, args); err != nil {
@@ -239,16 +238,15 @@ func (r *carriageRow) carriage() (messaging.Carriage, error) {
 // selectOwed takes its page from sandbox_owed, which is short, before it looks
 // at what the network ever carried.
 const selectOwed = `SELECT ` + carriageColumns + `
-	FROM (SELECT instance_id, wa_message_id FROM sandbox_owed
-		WHERE (instance_id, wa_message_id) > ($1, $2) ORDER BY instance_id, wa_message_id LIMIT $3) o
+	FROM (SELECT id, instance_id, wa_message_id FROM sandbox_owed WHERE id > $1 ORDER BY id LIMIT $2) o
 	JOIN sandbox_carriages c ON c.instance_id = o.instance_id AND c.wa_message_id = o.wa_message_id
-	ORDER BY c.instance_id, c.wa_message_id`
+	ORDER BY o.id`
 
 // Owed returns carriages for which something is owed, of all workspaces: it is
 // a recovery scan.
 func (s *Store) Owed(ctx context.Context, after sandbox.CarriageKey, limit int) ([]sandbox.Carried, error) {
 	var found []carriageRow
-	if err := s.r.SelectContext(ctx, &found, selectOwed, after.InstanceID, after.WAMessageID, limit); err != nil {
+	if err := s.r.SelectContext(ctx, &found, selectOwed, owedID(after), limit); err != nil {
 		return nil, fmt.Errorf("owed: %w", explain(err))
 	}
 	out := make([]sandbox.Carried, len(found))

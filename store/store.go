@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"sync"
@@ -41,7 +42,8 @@ type Store struct {
 	writing   sync.Mutex
 	committer *committer
 	waiters   func(Committed)
-	position  int64 // the last place given in the outbox; the committer's own
+	position  int64 // the time of the last place given in the outbox; the committer's own
+	node      int64 // the low bits of every place that this process gives
 }
 
 // Open connects to the database and checks that it can be trusted; it does not
@@ -51,7 +53,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{engine: sqliteEngine, log: o.Logger}
+	s := &Store{engine: sqliteEngine, log: o.Logger, node: rand.Int64N(1 << nodeBits)}
 	if err := s.open(ctx, o); err != nil {
 		s.unlock()
 		return nil, err
