@@ -57,6 +57,9 @@ func (x *exchange) takeBody() error {
 	if err != nil {
 		return bodyFault(err)
 	}
+	if length >= 0 && int64(len(x.body)) != length { // fasthttp ends a truncated body like a whole one
+		return errBrokenBody
+	}
 	x.bodyTaken = true
 	if len(bytes.TrimSpace(x.body)) == 0 {
 		x.body = x.body[:0]

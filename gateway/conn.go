@@ -9,12 +9,15 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// What is still listened to after an answer whose request was left unread. A
+// connection closed while data is on its way is reset, and a reset can destroy
+// the answer before the caller has read it (RFC 9112 section 9.6). What comes is
+// thrown away; a caller with a key, whose body was only too large, may send more
+// of it than a stranger.
 const (
-	// lingerTime and lingerBytes bound what a refused caller is still listened
-	// to. A connection closed while data is on its way is reset, and a reset can
-	// destroy the answer before the caller has read it (RFC 9112 section 9.6).
-	lingerTime  = 500 * time.Millisecond
-	lingerBytes = 256 << 10
+	lingerTime     = 500 * time.Millisecond
+	lingerStranger = 256 << 10
+	lingerKnown    = 8 << 20
 )
 
 // politeListener hands out connections that close without a reset when they
@@ -34,7 +37,9 @@ func (l politeListener) Accept() (net.Conn, error) {
 type politeConn struct {
 	net.Conn
 
-	unread atomic.Bool
+	// linger is how many bytes are thrown away before the connection closes;
+	// zero when all requests have been read.
+	linger atomic.Int64
 }
 
 // Close closes the connection. When a request was left unread, it first ends
@@ -42,18 +47,18 @@ type politeConn struct {
 // gets through.
 func (c *politeConn) Close() error {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if c.unread.Load() && ok && half.CloseWrite() == nil &&
+	if most := c.linger.Load(); most > 0 && ok && half.CloseWrite() == nil &&
 		c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+		_, _ = io.CopyN(io.Discard, c.Conn, most)
 	}
 	return c.Conn.Close()
 }
 
 // leaveUnread closes the connection behind an answer whose request has not been
 // read: fasthttp would take the rest of the body for the next request.
-func leaveUnread(c *fasthttp.RequestCtx) {
+func leaveUnread(c *fasthttp.RequestCtx, linger int64) {
 	c.SetConnectionClose()
 	if polite, ok := c.Conn().(*politeConn); ok {
-		polite.unread.Store(true)
+		polite.linger.Store(linger)
 	}
 }

@@ -65,12 +65,15 @@ func TestEveryFaultOfABodyIsNamed(t *testing.T) {
 		{"not an object", `[]`, invalid, []string{":type"}},
 		{"null", `null`, invalid, []string{":type"}},
 		{"a string", `"x"`, invalid, []string{":type"}},
-		{"wrong types, unknown names and wrong values together",
+		{
+			"wrong types, unknown names and wrong values together",
 			`{"to":5,"text":{"body":true,"bold":1},"priority":"urgent","expires_in":60,"send_at":"tomorrow","nope":1,"metadata":[]}`,
-			invalid, []string{
+			invalid,
+			[]string{
 				"to:type", "text.body:type", "text.bold:unknown", "expires_in:type", "nope:unknown", "metadata:type",
 				"priority:enum", "send_at:time",
-			}},
+			},
+		},
 		{"text is a number", `{"to":"x","text":5}`, invalid, []string{"text:type"}},
 		{"case counts", `{"To":"x","text":"a"}`, invalid, []string{"To:unknown", "to:required"}},
 		{"empty text", `{"to":"x","text":""}`, invalid, []string{"text:required"}},

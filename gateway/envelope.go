@@ -89,7 +89,11 @@ func (x *exchange) writeHeaders() {
 		x.levels.write(x.http, x.began)
 	}
 	if !x.bodyTaken && hasBody(x.http) {
-		leaveUnread(x.http)
+		linger := int64(lingerStranger)
+		if x.call.Grant != nil {
+			linger = lingerKnown
+		}
+		leaveUnread(x.http, linger)
 	}
 }
 

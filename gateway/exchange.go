@@ -83,7 +83,7 @@ func (s *Server) door(row *Row) fiber.Handler {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
 		defer cancel()
-		if err := x.guarded(func() error { return x.pass(ctx, ref, refusals) }); err != nil {
+		if err := x.shielded(func() error { return x.pass(ctx, ref, refusals) }); err != nil {
 			x.refuse(err)
 		}
 		x.log()
@@ -91,9 +91,9 @@ func (s *Server) door(row *Row) fiber.Handler {
 	}
 }
 
-// guarded runs f and turns a panic into an error, so that one request cannot
+// shielded runs f and turns a panic into an error, so that one request cannot
 // end the process.
-func (x *exchange) guarded(f func() error) (err error) {
+func (x *exchange) shielded(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked{value: p, stack: debug.Stack()}
@@ -119,7 +119,7 @@ func (x *exchange) refuse(err error) {
 		if x.row != nil {
 			attrs = append(attrs, "method", x.row.Method, "route", x.row.Path)
 		}
-		if p, ok := err.(panicked); ok { //nolint:errorlint // guarded returns it unwrapped
+		if p, ok := err.(panicked); ok { //nolint:errorlint // shielded returns it unwrapped
 			attrs = append(attrs, "stack", string(p.stack))
 		}
 		x.server.logger.Error("request failed", attrs...)
@@ -172,5 +172,5 @@ func (x *exchange) caller() string {
 		return ""
 	}
 	remote := tcp.AddrPort().Addr().Unmap()
-	return clientIP(remote, x.headers.forwardedTo, x.server.trusted).String()
+	return clientIP(remote, x.headers.forwardedFor, x.server.trusted).String()
 }

@@ -16,11 +16,11 @@ import (
 // headers are the request headers that the door acts on. They are found in one
 // pass and alias the request: nothing may keep them beyond it.
 type headers struct {
-	authorization, xAPIKey, apiKey      []byte
-	idempotencyKey, xIdempotencyKey     []byte
-	requestID, encoding                 []byte
-	accept, acceptLanguage, forwardedTo []byte
-	userAgent, contentType              []byte
+	authorization, xAPIKey, apiKey       []byte
+	idempotencyKey, xIdempotencyKey      []byte
+	requestID, encoding                  []byte
+	accept, acceptLanguage, forwardedFor []byte
+	userAgent, contentType               []byte
 
 	twice bool // a credential or an Idempotency-Key came twice with two values
 }
@@ -51,7 +51,7 @@ func (h *headers) read(from *fasthttp.RequestHeader) {
 		case "Accept-Language":
 			h.acceptLanguage = value
 		case "X-Forwarded-For":
-			h.forwardedTo = joinList(h.forwardedTo, value)
+			h.forwardedFor = joinList(h.forwardedFor, value)
 		case "User-Agent":
 			h.userAgent = value
 		}

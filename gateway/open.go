@@ -32,8 +32,11 @@ func (s *Server) mountOpen() error {
 		path    string
 		handler fiber.Handler
 	}{
-		{"/healthz", s.healthz}, {"/readyz", s.readyz}, {"/openapi.json", s.openapi},
-		{docsPath, docs}, {docsPath + "/:asset", docs},
+		{"/healthz", s.healthz},
+		{"/readyz", s.readyz},
+		{"/openapi.json", s.openapi},
+		{docsPath, docs},
+		{docsPath + "/:asset", docs},
 	} {
 		if err := s.open(route.path, route.handler); err != nil {
 			return err

@@ -221,7 +221,7 @@ func addRefusals(operation *openapi31.Operation, refusals []*fault.Fault) {
 }
 
 // refusalSchema narrows the schema of errors to codes; at is where they stand.
-func refusalSchema(name string, at []string, codes []string) map[string]any {
+func refusalSchema(name string, at, codes []string) map[string]any {
 	narrowed := map[string]any{"enum": codes}
 	for _, member := range slices.Backward(at) {
 		narrowed = map[string]any{"properties": map[string]any{member: narrowed}}

@@ -18,8 +18,9 @@ func newReflector() *openapi31.Reflector {
 	schemas.AddTypeMapping(messageJSON{}, messageView{})
 	schemas.AddTypeMapping(contentJSON{}, textView{})
 	schemas.AddTypeMapping(settings{}, settingsObject{})
-	schemas.InterceptDefName(func(t reflect.Type, _ string) string { return schemaName(t.Name()) })
-	schemas.DefaultOptions = append(schemas.DefaultOptions, jsonschema.InterceptSchema(closeSchema),
+	schemas.DefaultOptions = append(schemas.DefaultOptions,
+		jsonschema.InterceptDefName(func(t reflect.Type, _ string) string { return schemaName(t.Name()) }),
+		jsonschema.InterceptSchema(closeSchema),
 		func(rc *jsonschema.ReflectContext) { rc.EnvelopNullability = true })
 	return reflector
 }

@@ -220,10 +220,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
 	err := s.app.ShutdownWithContext(grace)
-	// Should the listener not have been taken over yet, this is what ends it.
-	if closing := listener.Close(); closing != nil && !errors.Is(closing, net.ErrClosed) {
-		err = errors.Join(err, closing)
-	}
+	// Should the listener not have been taken over yet, this is what ends it;
+	// otherwise it is closed already.
+	_ = listener.Close()
 	if served := <-done; err == nil && served != nil && !errors.Is(served, net.ErrClosed) {
 		err = served
 	}

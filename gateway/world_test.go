@@ -540,3 +540,10 @@ func (s *keyStore) RotateKey(_ context.Context, rotation auth.Rotation) error {
 	s.records[rotation.Old.ID], s.records[rotation.Successor.ID] = rotation.Old, rotation.Successor
 	return nil
 }
+
+// nobody knows no key.
+type nobody struct{}
+
+func (nobody) Authenticate(context.Context, string) (*auth.Grant, error) {
+	return nil, auth.ErrUnauthorized
+}

@@ -14,20 +14,20 @@ import (
 // LogBook takes the rows of api_logs off the request's path. Rows wait in
 // memory for at most a quarter of a second and are written a few at a time
 // beside other writes, so that they never hold a commit up. They are not
-// promised: a crash loses those that wait, and beyond maxLogBacklog rows are
-// dropped and counted.
+// promised: a crash loses those that wait, and what comes on top of maxLogChunks
+// is dropped and counted.
 type LogBook struct {
 	store *Store
 
 	mu      sync.Mutex
-	rows    []messaging.RequestLog
+	chunks  [][]messaging.RequestLog // each of logChunk rows, but the last
 	dropped int64
 }
 
 const (
-	logInterval   = 250 * time.Millisecond
-	logChunk      = 256
-	maxLogBacklog = 65536
+	logInterval  = 250 * time.Millisecond
+	logChunk     = 256
+	maxLogChunks = 256
 )
 
 // LogBook returns a book that writes to this store while its Run lasts.
@@ -37,11 +37,16 @@ func (s *Store) LogBook() *LogBook { return &LogBook{store: s} }
 func (l *LogBook) Log(row messaging.RequestLog) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.rows) >= maxLogBacklog {
-		l.dropped++
-		return
+	last := len(l.chunks) - 1
+	if last < 0 || len(l.chunks[last]) == logChunk {
+		if len(l.chunks) == maxLogChunks {
+			l.dropped++
+			return
+		}
+		l.chunks = append(l.chunks, make([]messaging.RequestLog, 0, logChunk))
+		last++
 	}
-	l.rows = append(l.rows, row)
+	l.chunks[last] = append(l.chunks[last], row)
 }
 
 // Run writes rows until ctx ends, then what is left.
@@ -63,18 +68,16 @@ func (l *LogBook) Run(ctx context.Context) error {
 // Flush writes all rows that wait.
 func (l *LogBook) Flush() error {
 	l.mu.Lock()
-	waiting, dropped := l.rows, l.dropped
-	l.rows, l.dropped = nil, 0
+	chunks, dropped := l.chunks, l.dropped
+	l.chunks, l.dropped = nil, 0
 	l.mu.Unlock()
 	if dropped > 0 {
 		l.store.log.Warn("request logs dropped: the database does not keep up", "rows", dropped)
 	}
-	for len(waiting) > 0 {
-		n := min(len(waiting), logChunk)
-		if err := l.store.committer.submit(stationLog, waiting[:n:n], nil); err != nil {
+	for _, chunk := range chunks {
+		if err := l.store.committer.submit(stationLog, chunk, nil); err != nil {
 			return fmt.Errorf("request logs: %w", err)
 		}
-		waiting = waiting[n:]
 	}
 	return nil
 }
