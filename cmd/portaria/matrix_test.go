@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"portaria/auth"
+	"portaria/gateway"
+	"portaria/gateway/gatewaytest"
+	"portaria/instances"
+	"portaria/messaging"
+	"portaria/outbox"
+	"portaria/store"
+	"portaria/store/storetest"
+)
+
+// The matrix of gateway's own tests has fakes behind the door. Here the whole
+// gateway stands behind it, on both engines.
+func TestEveryRouteMeetsEveryPrincipalOnTheRealGateway(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		gatewaytest.Matrix(t, newRealDoor(t, s))
+	})
+}
+
+// realDoor is a whole gateway in this process.
+type realDoor struct {
+	app       *app
+	url       string
+	workspace string
+	stranger  string
+}
+
+func newRealDoor(t *testing.T, s *store.Store) *realDoor {
+	t.Helper()
+	a, err := newApp(s, appOptions{log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &realDoor{app: a}
+	d.workspace = storetest.Workspace(t, s, "mine").Workspace()
+	d.stranger = storetest.Workspace(t, s, "theirs").Workspace()
+	if err := a.recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.url = "http://" + l.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- a.serve(ctx, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+		a.outbox.Stop()
+		for _, end := range []func() error{a.manager.Close, a.sandbox.Close, a.clocks.Close} {
+			if err := end(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+		}
+	})
+	return d
+}
+
+// URL implements gatewaytest.Fixture.
+func (d *realDoor) URL() string { return d.url }
+
+// Rows implements gatewaytest.Fixture.
+func (d *realDoor) Rows() []gateway.Row { return d.app.server.Rows() }
+
+// Mint implements gatewaytest.Fixture.
+func (d *realDoor) Mint(t *testing.T, key auth.NewKey) (id, token string) {
+	t.Helper()
+	key.Workspace = d.workspace
+	made, secret, err := d.app.keys.Create(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.ID, secret.Reveal()
+}
+
+// Revoke implements gatewaytest.Fixture.
+func (d *realDoor) Revoke(t *testing.T, id string) {
+	t.Helper()
+	if _, err := d.app.keys.Revoke(t.Context(), d.workspace, id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Foreign implements gatewaytest.Fixture.
+func (d *realDoor) Foreign(t *testing.T, env messaging.Environment) (instanceID, messageID string) {
+	t.Helper()
+	tenancy := messaging.NewTenancy(d.stranger, env, messaging.AllInstances())
+	i, err := d.app.manager.Create(t.Context(), tenancy, instances.Draft{Name: "n" + time.Now().Format("150405.000000000")[7:]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := "+12025550142"
+	m, err := d.app.outbox.Accept(t.Context(), outbox.Draft{
+		Tenancy: tenancy, Instance: i, KeyID: "key_x", Lineage: "key_x", To: to, Priority: messaging.Normal,
+		Content: messaging.Content{Kind: messaging.KindText, Text: &messaging.Text{Body: "x"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i.ID, m.ID
+}
