@@ -107,6 +107,7 @@ CREATE TABLE messages (
     read_at BIGINT NOT NULL DEFAULT 0,
     played_at BIGINT NOT NULL DEFAULT 0,
     failed_at BIGINT NOT NULL DEFAULT 0,
+    events TEXT NOT NULL, -- the sequences of its events, so that these need no index by message
     PRIMARY KEY (workspace_id, environment, id),
     FOREIGN KEY (workspace_id, environment, instance_id) REFERENCES instances (workspace_id, environment, id)
 )
@@ -156,7 +157,6 @@ CREATE TABLE events (
 )
 WITHOUT ROWID -- only: sqlite
 ;
-CREATE INDEX events_message ON events (message_id, sequence) WHERE message_id <> '';
 
 -- Answers kept for Idempotency-Key. scope is a SHA-256 of tenancy, lineage, method, resolved path and key.
 CREATE TABLE idempotency_keys (

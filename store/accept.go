@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"portaria/messaging"
@@ -21,26 +22,32 @@ var insertOutbox = &rows{
 //
 // Fault: ErrIdempotencyRace when another request has stored the same claim.
 func (s *Store) Accept(_ context.Context, a outbox.Acceptance, accepted func(position int64)) error {
-	p := &acceptance{Acceptance: a}
+	m, err := newStoredMessage(a.Message)
+	if err != nil {
+		return fmt.Errorf("accept: %w", err)
+	}
+	p := &acceptance{message: m, claim: a.Claim}
 	return s.committer.submit(stationAccept, p, func() { accepted(p.position) })
 }
 
 type acceptance struct {
-	outbox.Acceptance
+	message  storedMessage
+	claim    *messaging.Claim
 	position int64
+	event    int // its index in the event log
 }
 
-// applyAcceptances inserts what its jobs accept. The claims go first: a job
-// that lost its claim to another writes nothing.
-func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *eventLog) error {
-	messages := make([]any, 0, len(jobs)*len(insertMessages.columns))
-	places := make([]any, 0, len(jobs)*8)
+// applyAcceptances plans what its jobs accept. The claims go first: a job that
+// lost its claim to another writes nothing.
+func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *eventLog) (writer, error) {
+	winners := make([]*acceptance, 0, len(jobs))
 	for _, j := range jobs {
 		a := j.payload.(*acceptance)
-		if a.Claim != nil {
-			won, err := claim(ctx, b, a.Message.WorkspaceID, a.Message.Environment, a.Claim)
+		m := a.message
+		if a.claim != nil {
+			won, err := claim(ctx, b, m.WorkspaceID, m.Environment, a.claim)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if !won {
 				j.err = ErrIdempotencyRace
@@ -48,16 +55,20 @@ func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *ev
 			}
 		}
 		a.position = b.store.nextPosition()
-		row, err := messageArgs(messages, a.Message, a.position)
-		if err != nil {
-			j.err = fmt.Errorf("accept: %w", err)
-			continue
-		}
-		messages = row
-		places = append(places, a.Message.InstanceID, int64(a.Message.Priority), a.position,
-			a.Message.WorkspaceID, string(a.Message.Environment), a.Message.ID, micros(a.Message.SendAt), micros(a.Message.ExpiresAt))
-		events.addStatus(a.Message.WorkspaceID, a.Message.Environment, a.Message.InstanceID, a.Message.ID,
-			a.Message.Status, a.Message.State, a.Message.CreatedAt)
+		a.event = events.addStatus(m.WorkspaceID, m.Environment, m.InstanceID, m.ID, m.Status, m.State, m.CreatedAt)
+		winners = append(winners, a)
+	}
+	return func(ctx context.Context) error { return writeAcceptances(ctx, b, winners, events) }, nil
+}
+
+func writeAcceptances(ctx context.Context, b *batchConn, winners []*acceptance, events *eventLog) error {
+	messages := make([]any, 0, len(winners)*len(insertMessages.columns))
+	places := make([]any, 0, len(winners)*len(insertOutbox.columns))
+	for _, a := range winners {
+		m := &a.message
+		messages = m.args(messages, a.position, strconv.FormatInt(events.sequence(a.event), 10))
+		places = append(places, m.InstanceID, int64(m.Priority), a.position,
+			m.WorkspaceID, string(m.Environment), m.ID, micros(m.SendAt), micros(m.ExpiresAt))
 	}
 	if err := b.write(ctx, insertMessages, messages); err != nil {
 		return fmt.Errorf("insert messages: %w", err)
@@ -68,13 +79,17 @@ func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *ev
 	return nil
 }
 
-// addStatus notes the event of a message's new status, if that is an event.
-func (l *eventLog) addStatus(workspace string, env messaging.Environment, instance, message string, status messaging.Status, state messaging.State, at time.Time) {
+// noEvent is the index of a change that is not an event.
+const noEvent = -1
+
+// addStatus notes the event of a message's new status, and returns its index in
+// the log; noEvent if that status is not an event.
+func (l *eventLog) addStatus(workspace string, env messaging.Environment, instance, message string, status messaging.Status, state messaging.State, at time.Time) int {
 	typ, ok := messaging.MessageEvent(status)
 	if !ok {
-		return
+		return noEvent
 	}
-	l.add(messaging.Event{
+	return l.add(messaging.Event{
 		Type: typ, WorkspaceID: workspace, Environment: env, InstanceID: instance, MessageID: message,
 		State: state, Timestamp: at,
 	})

@@ -182,41 +182,60 @@ func (c *committer) try(batch []*job) (err error) {
 	if err := c.conn.end(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("commit: %w", explain(err))
 	}
+	c.store.commits.Add(1)
 	c.store.tell(notices)
 	return nil
 }
 
-// apply runs every station over its jobs.
+// writer is the second half of a station's work, when the events of the whole
+// transaction have their sequences.
+type writer func(ctx context.Context) error
+
+// apply runs every station over its jobs: what they must read and decide, then
+// the numbers of all events, then what they write.
 func (c *committer) apply(ctx context.Context, batch []*job) (Committed, error) {
 	var byStation [stations][]*job
 	for _, j := range batch {
 		byStation[j.station] = append(byStation[j.station], j)
 	}
-	var heads eventLog
+	var events eventLog
+	var writers []writer
 	for st, jobs := range byStation {
 		if len(jobs) == 0 {
 			continue
 		}
-		if err := c.applyStation(ctx, station(st), jobs, &heads); err != nil {
+		write, err := c.applyStation(ctx, station(st), jobs, &events)
+		if err != nil {
+			return nil, err
+		}
+		if write != nil {
+			writers = append(writers, write)
+		}
+	}
+	if err := events.number(ctx, c.conn); err != nil {
+		return nil, err
+	}
+	for _, write := range writers {
+		if err := write(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return heads.write(ctx, c.conn)
+	return events.write(ctx, c.conn)
 }
 
-func (c *committer) applyStation(ctx context.Context, st station, jobs []*job, events *eventLog) error {
+func (c *committer) applyStation(ctx context.Context, st station, jobs []*job, events *eventLog) (writer, error) {
 	switch st {
 	case stationAccept:
 		return applyAcceptances(ctx, c.conn, jobs, events)
 	case stationRecord:
 		return applyRecords(ctx, c.conn, jobs, events)
 	case stationCarry:
-		return applyCarriages(ctx, c.conn, jobs)
+		return nil, applyCarriages(ctx, c.conn, jobs)
 	case stationSettle:
-		return applySettlements(ctx, c.conn, jobs)
+		return nil, applySettlements(ctx, c.conn, jobs)
 	case stationLog:
-		return applyLogs(ctx, c.conn, jobs)
+		return nil, applyLogs(ctx, c.conn, jobs)
 	case stations:
 	}
-	return fmt.Errorf("no station %d", st)
+	return nil, fmt.Errorf("no station %d", st)
 }

@@ -78,7 +78,7 @@ var pragmas = []struct{ name, value, reads string }{
 	{"busy_timeout", "10000", "10000"},
 	{"foreign_keys", "ON", "1"},
 	{"cache_size", "-65536", "-65536"},
-	{"wal_autocheckpoint", "4000", "4000"},
+	{"wal_autocheckpoint", "0", "0"}, // see runCheckpoints
 	{"temp_store", "MEMORY", "2"},
 }
 
@@ -102,7 +102,7 @@ func openSQLite(ctx context.Context, dir string) (w, r *sqlx.DB, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w.SetMaxOpenConns(2) // the committer's and one for everything else
+	w.SetMaxOpenConns(3) // the committer's, the checkpoints' and one for everything else
 	if err := checkPragmas(ctx, w); err != nil {
 		return nil, nil, errors.Join(err, w.Close())
 	}

@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +33,14 @@ func (s *Store) tell(events Committed) {
 // eventLog gathers the events of a transaction and writes them at its end.
 type eventLog struct{ events []messaging.Event }
 
-func (l *eventLog) add(e messaging.Event) { l.events = append(l.events, e) }
+// add notes an event and returns its index.
+func (l *eventLog) add(e messaging.Event) int {
+	l.events = append(l.events, e)
+	return len(l.events) - 1
+}
+
+// sequence returns the number of the event at an index, once number has run.
+func (l *eventLog) sequence(index int) int64 { return l.events[index].Sequence }
 
 const nextSequences = `INSERT INTO event_heads (workspace_id, environment, sequence) VALUES ($1, $2, $3)
 	ON CONFLICT (workspace_id, environment) DO UPDATE SET sequence = event_heads.sequence + excluded.sequence
@@ -41,14 +51,10 @@ var insertEvents = &rows{
 	columns: repeat("?", 9),
 }
 
-// write numbers the events, tenancy by tenancy in a fixed order (so that two
-// writers never wait for each other), and inserts them.
+// write inserts the events, which have been numbered.
 func (l *eventLog) write(ctx context.Context, b conn) (Committed, error) {
 	if len(l.events) == 0 {
 		return nil, nil
-	}
-	if err := l.number(ctx, b); err != nil {
-		return nil, err
 	}
 	args := make([]any, 0, len(l.events)*9)
 	for i := range l.events {
@@ -69,6 +75,8 @@ func (l *eventLog) write(ctx context.Context, b conn) (Committed, error) {
 
 type tenancyKey struct{ workspace, environment string }
 
+// number gives every event its sequence, tenancy by tenancy in a fixed order,
+// so that two writers never wait for each other.
 func (l *eventLog) number(ctx context.Context, b conn) error {
 	counts := make(map[tenancyKey]int64, 1)
 	for i := range l.events {
@@ -148,7 +156,9 @@ func (s *Store) Events(ctx context.Context, t messaging.Tenancy, f messaging.Eve
 		q.and("e.type = ", string(f.Type))
 	}
 	if f.MessageID != "" {
-		q.and("e.message_id = ", f.MessageID)
+		if err := s.narrowToMessage(ctx, q, t, f.MessageID); err != nil {
+			return nil, err
+		}
 	}
 	q.instances("e.instance_id", t.Allowlist(), f.InstanceID)
 	order := "DESC"
@@ -178,6 +188,29 @@ func (s *Store) Events(ctx context.Context, t messaging.Tenancy, f messaging.Eve
 		out = append(out, e)
 	}
 	return out, nil
+}
+
+// narrowToMessage keeps the events whose sequences a message's row names.
+func (s *Store) narrowToMessage(ctx context.Context, q *query, t messaging.Tenancy, id string) error {
+	const events = `SELECT events FROM messages WHERE workspace_id = $1 AND environment = $2 AND id = $3`
+	var list string
+	err := s.r.GetContext(ctx, &list, events, t.Workspace(), string(t.Environment()), id)
+	if errors.Is(err, sql.ErrNoRows) {
+		list, err = "", nil
+	}
+	if err != nil {
+		return fmt.Errorf("events of a message: %w", explain(err))
+	}
+	q.b.WriteString(" AND e.sequence IN (0")
+	for sequence := range strings.FieldsSeq(list) {
+		n, err := strconv.ParseInt(sequence, 10, 64)
+		if err != nil {
+			return fmt.Errorf("events of message %s: %w", id, err)
+		}
+		q.tail(", ", n)
+	}
+	q.b.WriteString(")")
+	return nil
 }
 
 func (q *query) afterEvent(id, condition string) error {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"portaria/messaging"
 )
@@ -17,17 +18,36 @@ var insertInbound = &rows{
 func (r *recording) applyInbound(ctx context.Context, m *messaging.Message) error {
 	m.Direction, m.Status = messaging.Inbound, messaging.StatusReceived
 	m.CreatedAt = clip(m.CreatedAt)
-	args, err := messageArgs(nil, m, 0)
+	stored, err := newStoredMessage(m)
 	if err != nil {
 		return fmt.Errorf("inbound: %w", err)
 	}
-	res, err := r.b.exec(ctx, r.b.text(insertInbound, 1), args...)
+	res, err := r.b.exec(ctx, r.b.text(insertInbound, 1), stored.args(nil, 0, "")...)
 	if err != nil {
 		return fmt.Errorf("insert inbound: %w", err)
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return err
 	}
-	r.events.addStatus(m.WorkspaceID, m.Environment, m.InstanceID, m.ID, messaging.StatusReceived, m.State, m.CreatedAt)
+	event := r.events.addStatus(m.WorkspaceID, m.Environment, m.InstanceID, m.ID, messaging.StatusReceived, m.State, m.CreatedAt)
+	r.received = append(r.received, received{m, event})
+	return nil
+}
+
+// received is an inbound message that was new, and its event.
+type received struct {
+	message *messaging.Message
+	event   int
+}
+
+// saveReceived writes into each new inbound message which event is its own.
+func (r *recording) saveReceived(ctx context.Context) error {
+	const q = `UPDATE messages SET events = $1 WHERE workspace_id = $2 AND environment = $3 AND id = $4`
+	for _, in := range r.received {
+		sequence := strconv.FormatInt(r.events.sequence(in.event), 10)
+		if _, err := r.b.exec(ctx, q, sequence, in.message.WorkspaceID, string(in.message.Environment), in.message.ID); err != nil {
+			return fmt.Errorf("inbound: %w", err)
+		}
+	}
 	return nil
 }

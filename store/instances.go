@@ -176,6 +176,9 @@ func (s *Store) insertInstanceEvent(ctx context.Context, tx *sqlx.Tx, typ messag
 	log := eventLog{events: []messaging.Event{{
 		Type: typ, WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID, Timestamp: at, Instance: &i,
 	}}}
+	if err := log.number(ctx, txConn{s.engine, tx}); err != nil {
+		return err
+	}
 	_, err := log.write(ctx, txConn{s.engine, tx})
 	return err
 }

@@ -71,23 +71,31 @@ const (
 // defaults.
 var insertMessages = &rows{
 	head: `INSERT INTO messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
-		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status) VALUES `,
-	columns: repeat("?", 21),
+		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events) VALUES `,
+	columns: repeat("?", 22),
 }
 
-// messageArgs appends one row for insertMessages.
-func messageArgs(args []any, m *messaging.Message, position int64) ([]any, error) {
-	content, err := encodeContent(m.Content)
-	if err != nil {
-		return nil, err
+// storedMessage is a message with the columns that must be encoded. It is made
+// on the caller's goroutine: the committer has enough to do.
+type storedMessage struct {
+	*messaging.Message
+	content, sandbox string
+}
+
+func newStoredMessage(m *messaging.Message) (s storedMessage, err error) {
+	s.Message = m
+	if s.content, err = encodeContent(m.Content); err != nil {
+		return s, err
 	}
-	sandbox, err := encodeOverride(m.Sandbox)
-	if err != nil {
-		return nil, err
-	}
+	s.sandbox, err = encodeOverride(m.Sandbox)
+	return s, err
+}
+
+// args appends one row for insertMessages.
+func (m *storedMessage) args(args []any, position int64, events string) []any {
 	return append(args, m.WorkspaceID, string(m.Environment), m.ID, m.InstanceID, string(m.Direction), m.Peer.Input, m.Peer.WAID,
-		string(m.Content.Kind), content, string(m.Metadata), int64(m.Priority), position, m.WAMessageID, m.KeyID, m.Lineage,
-		m.BulkID, sandbox, micros(m.CreatedAt), micros(m.SendAt), micros(m.ExpiresAt), string(m.Status)), nil
+		string(m.Content.Kind), m.content, string(m.Metadata), int64(m.Priority), position, m.WAMessageID, m.KeyID, m.Lineage,
+		m.BulkID, m.sandbox, micros(m.CreatedAt), micros(m.SendAt), micros(m.ExpiresAt), string(m.Status), events)
 }
 
 // stateArgs appends the columns of a state, in the order of stateColumns.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"portaria/messaging"
@@ -23,8 +24,8 @@ func (s *Store) Report(_ context.Context, records ...messaging.Record) error {
 // applyRecords works in four strokes, whatever the number of records: read the
 // states of all messages named, move them in memory, write the states that
 // changed, and mend the outbox.
-func applyRecords(ctx context.Context, b *batchConn, jobs []*job, events *eventLog) error {
-	r := recording{b: b, events: events, messages: make(map[string]*recorded)}
+func applyRecords(ctx context.Context, b *batchConn, jobs []*job, events *eventLog) (writer, error) {
+	r := &recording{b: b, events: events, messages: make(map[string]*recorded)}
 	for _, j := range jobs {
 		for _, record := range j.payload.([]messaging.Record) {
 			if c, ok := record.(messaging.StatusChange); ok {
@@ -33,19 +34,16 @@ func applyRecords(ctx context.Context, b *batchConn, jobs []*job, events *eventL
 		}
 	}
 	if err := r.load(ctx); err != nil {
-		return fmt.Errorf("load states: %w", err)
+		return nil, fmt.Errorf("load states: %w", err)
 	}
 	for _, j := range jobs {
 		for _, record := range j.payload.([]messaging.Record) {
 			if err := r.apply(ctx, record); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	if err := r.save(ctx); err != nil {
-		return fmt.Errorf("save states: %w", err)
-	}
-	return nil
+	return r.save, nil
 }
 
 // recording is one batch of records on its way.
@@ -54,6 +52,7 @@ type recording struct {
 	events   *eventLog
 	messages map[string]*recorded
 	order    []*recorded
+	received []received
 }
 
 // recorded is a message named in a batch.
@@ -64,6 +63,8 @@ type recorded struct {
 	instance    string // empty: there is no such message
 	position    int64  // in the outbox
 	state       messaging.State
+	sequences   string                  // of the events before this batch
+	events      []int                   // of this batch, by index in the log
 	changed     bool                    // the row of messages must be written
 	moved       *messaging.StatusChange // the row of outbox must be written
 	gone        bool                    // the row of outbox must go
@@ -82,7 +83,7 @@ func (r *recording) note(c messaging.StatusChange) {
 // keys drives a look-up of each by the primary key, on both engines; an IN list
 // made PostgreSQL read the whole tenancy.
 var selectStates = &rows{
-	head:    `SELECT m.id, m.instance_id, m.position, ` + stateColumns + ` FROM (VALUES `,
+	head:    `SELECT m.id, m.instance_id, m.position, m.events, ` + stateColumns + ` FROM (VALUES `,
 	columns: repeat("?", 3),
 	tail: `) v CROSS JOIN messages m
 		WHERE m.workspace_id = v.column1 AND m.environment = v.column2 AND m.id = v.column3
@@ -107,12 +108,12 @@ func (r *recording) load(ctx context.Context) error {
 			var id string
 			var place recorded
 			var row stateRow
-			if err := found.Scan(&id, &place.instance, &place.position, &row.Status, &row.ErrorCode, &row.ErrorMessage, &row.Attempts,
+			if err := found.Scan(&id, &place.instance, &place.position, &place.sequences, &row.Status, &row.ErrorCode, &row.ErrorMessage, &row.Attempts,
 				&row.SentAt, &row.DeliveredAt, &row.ReadAt, &row.PlayedAt, &row.FailedAt); err != nil {
 				return errorsJoinClose(err, found)
 			}
 			m := r.messages[id]
-			m.instance, m.position, m.state = place.instance, place.position, row.state()
+			m.instance, m.position, m.sequences, m.state = place.instance, place.position, place.sequences, row.state()
 		}
 		return errorsJoinClose(found.Err(), found)
 	})
@@ -157,16 +158,19 @@ func (r *recording) applyStatus(c messaging.StatusChange) {
 			// The event that a receipt implies shows the message as it was then.
 			state = messaging.State{Status: status, Attempts: state.Attempts, SentAt: state.SentAt}
 		}
-		r.events.addStatus(m.workspace, m.environment, m.instance, m.id, status, state, c.At)
+		if event := r.events.addStatus(m.workspace, m.environment, m.instance, m.id, status, state, c.At); event != noEvent {
+			m.events = append(m.events, event)
+		}
 	}
 }
 
 var (
 	updateStates = &rows{
 		head: `UPDATE messages SET status = v.column4, error_code = v.column5, error_message = v.column6, attempts = v.column7,
-			sent_at = v.column8, delivered_at = v.column9, read_at = v.column10, played_at = v.column11, failed_at = v.column12
+			sent_at = v.column8, delivered_at = v.column9, read_at = v.column10, played_at = v.column11, failed_at = v.column12,
+			events = v.column13
 			FROM (VALUES `,
-		columns: append(repeat("?", 6), repeat(numberColumn, 6)...),
+		columns: slices.Concat(repeat("?", 6), repeat(numberColumn, 6), repeat("?", 1)),
 		tail:    `) v WHERE messages.workspace_id = v.column1 AND messages.environment = v.column2 AND messages.id = v.column3`,
 	}
 	updateOutbox = &rows{
@@ -183,7 +187,7 @@ func (r *recording) save(ctx context.Context) error {
 	for _, m := range r.order {
 		if m.changed {
 			states = append(states, m.workspace, string(m.environment), m.id)
-			states = stateArgs(states, &m.state)
+			states = append(stateArgs(states, &m.state), m.allSequences(r.events))
 		}
 		if m.moved != nil {
 			parked := int64(0)
@@ -196,11 +200,23 @@ func (r *recording) save(ctx context.Context) error {
 			gone = append(gone, m.position)
 		}
 	}
-	if err := r.b.write(ctx, updateStates, states); err != nil {
-		return err
+	for _, w := range []struct {
+		rows *rows
+		args []any
+	}{{updateStates, states}, {updateOutbox, moved}, {deleteOutbox, gone}} {
+		if err := r.b.write(ctx, w.rows, w.args); err != nil {
+			return fmt.Errorf("save states: %w", err)
+		}
 	}
-	if err := r.b.write(ctx, updateOutbox, moved); err != nil {
-		return err
+	return r.saveReceived(ctx)
+}
+
+// allSequences is what a message's row says of its events from now on.
+func (m *recorded) allSequences(log *eventLog) string {
+	all := []byte(m.sequences)
+	for _, event := range m.events {
+		all = append(all, ' ')
+		all = strconv.AppendInt(all, log.sequence(event), 10)
 	}
-	return r.b.write(ctx, deleteOutbox, gone)
+	return string(all)
 }

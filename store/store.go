@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -39,11 +40,14 @@ type Store struct {
 
 	// writing orders the writers of this process fairly: SQLite's own lock is
 	// polled, and a busy committer would starve everyone else.
-	writing   sync.Mutex
-	committer *committer
-	waiters   func(Committed)
-	position  int64 // the time of the last place given in the outbox; the committer's own
-	node      int64 // the low bits of every place that this process gives
+	writing    sync.Mutex
+	committer  *committer
+	background sync.WaitGroup
+	quit       chan struct{} // closed when background work must end
+	commits    atomic.Int64
+	waiters    func(Committed)
+	position   int64 // the time of the last place given in the outbox; the committer's own
+	node       int64 // the low bits of every place that this process gives
 }
 
 // Open connects to the database and checks that it can be trusted; it does not
@@ -59,6 +63,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.committer = newCommitter(s)
+	s.quit = make(chan struct{})
+	if s.engine.name == sqliteEngine.name {
+		s.background.Go(func() { s.runCheckpoints(s.quit) })
+	}
 	return s, nil
 }
 
@@ -83,6 +91,8 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 // Close waits for writes in hand and closes the database.
 func (s *Store) Close() error {
 	s.committer.stop()
+	close(s.quit)
+	s.background.Wait()
 	err := s.w.Close()
 	if s.r != s.w {
 		err = errors.Join(err, s.r.Close())
@@ -162,6 +172,7 @@ func (s *Store) inWriteTx(ctx context.Context, f func(tx *sqlx.Tx) error) error 
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", explain(err))
 	}
+	s.commits.Add(1)
 	return nil
 }
 
