@@ -138,6 +138,9 @@ func (a *app) recover(ctx context.Context) error {
 	if err := a.sandbox.Recover(ctx); err != nil {
 		return err
 	}
+	if err := a.cancelOrphans(ctx); err != nil {
+		return err
+	}
 	if err := a.outbox.Recover(ctx); err != nil {
 		return fmt.Errorf("recover outbox: %w", err)
 	}

@@ -137,6 +137,9 @@ func (c *Config) secretKey() ([]byte, error) {
 	return key, nil
 }
 
+// secretKeyFact is the database's memory of the key it was made with.
+const secretKeyFact = "secret_key_fingerprint"
+
 // secretKeySize is the length of a secret key in bytes.
 const secretKeySize = 32
 

@@ -43,6 +43,15 @@ type cli struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
+// Help implements kong.HelpProvider.
+func (*serveCmd) Help() string {
+	return `With nothing configured: SQLite in ./data, on 127.0.0.1:8080. The first start on an empty database prints a test key
+and a command to try it with. SIGTERM and Ctrl-C let what is in hand finish; a second one ends at once.
+
+  portaria serve
+  portaria serve --listen 0.0.0.0:8080 --database-url postgres://portaria@localhost/portaria`
+}
+
 // run parses the command line and runs one command.
 func run(ctx context.Context, args []string, io streams) int {
 	var c cli

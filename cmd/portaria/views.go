@@ -129,23 +129,23 @@ func viewKey(k auth.Key) keyView {
 
 // logView is a row of api_logs as the HTTP API shows it.
 type logView struct {
-	Time        instant               `json:"time"`
-	RequestID   string                `json:"request_id"`
-	Environment messaging.Environment `json:"environment,omitzero"`
-	KeyID       nullable              `json:"key_id"`
-	Method      string                `json:"method"`
-	Route       string                `json:"route"`
-	Status      int                   `json:"status"`
-	ErrorCode   nullable              `json:"error_code"`
-	DurationUS  int64                 `json:"duration_us"`
-	InstanceID  nullable              `json:"instance_id"`
-	IP          nullable              `json:"ip"`
-	UserAgent   nullable              `json:"user_agent"`
+	Time        instant  `json:"time"`
+	RequestID   string   `json:"request_id"`
+	Environment nullable `json:"environment"` // null, as key_id, for a caller without a valid key
+	KeyID       nullable `json:"key_id"`
+	Method      string   `json:"method"`
+	Route       string   `json:"route"`
+	Status      int      `json:"status"`
+	ErrorCode   nullable `json:"error_code"`
+	DurationUS  int64    `json:"duration_us"`
+	InstanceID  nullable `json:"instance_id"`
+	IP          nullable `json:"ip"`
+	UserAgent   nullable `json:"user_agent"`
 }
 
 func viewLog(row messaging.RequestLog) logView {
 	return logView{
-		Time: instant(row.At), RequestID: row.RequestID, Environment: row.Environment, KeyID: nullable(row.KeyID), Method: row.Method, Route: row.Route,
+		Time: instant(row.At), RequestID: row.RequestID, Environment: nullable(row.Environment), KeyID: nullable(row.KeyID), Method: row.Method, Route: row.Route,
 		Status: row.Status, ErrorCode: nullable(row.ErrorCode), DurationUS: row.Duration.Microseconds(),
 		InstanceID: nullable(row.InstanceID), IP: nullable(row.IP), UserAgent: nullable(row.UserAgent),
 	}

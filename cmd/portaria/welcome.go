@@ -9,7 +9,6 @@ import (
 	"portaria/auth"
 	"portaria/instances"
 	"portaria/messaging"
-	"portaria/store"
 )
 
 // firstRunMark is the fact that the first run has happened.
@@ -32,8 +31,7 @@ func (a *app) firstRun(ctx context.Context) (*welcome, error) {
 	if first, err := a.store.SetFact(ctx, firstRunMark, time.Now().UTC().Format(time.RFC3339)); err != nil || !first {
 		return nil, err
 	}
-	now := time.Now()
-	workspace := store.Workspace{ID: messaging.NewID(messaging.WorkspacePrefix, now), Name: "default", CreatedAt: now}
+	workspace := newWorkspace(defaultWorkspace)
 	if err := a.store.InsertWorkspace(ctx, workspace); err != nil {
 		return nil, fmt.Errorf("first workspace: %w", err)
 	}

@@ -41,14 +41,19 @@ func (b *bench) window() window {
 	return window{from: from, until: from.Add(b.o.measure)}
 }
 
-// timed measures a target under as many callers as it can serve, after a
-// warm-up.
-func (b *bench) timed(ctx context.Context, t *target, m meter) (sample, error) {
+// timed measures a server after a warm-up, while every connection asks for as
+// much as it can get.
+func (b *bench) timed(ctx context.Context, variant string, p *process, t *target) (_ sample, err error) {
+	stop, err := b.profile(ctx, p.pid, variant)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	w := b.window()
 	group, ctx := errgroup.WithContext(ctx)
 	var r result
 	group.Go(func() (err error) {
-		r.cpu, err = m.during(ctx, w)
+		r.cpu, err = p.meter.during(ctx, w)
 		return err
 	})
 	group.Go(func() (err error) {

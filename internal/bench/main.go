@@ -98,7 +98,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.measure, "duration", 3*time.Second, "how long each variant is measured")
 	flags.DurationVar(&o.warm, "warmup", time.Second, "how long each variant runs before that")
 	flags.IntVar(&o.conns, "connections", 64, "connections of the load")
-	flags.IntVar(&o.messages, "messages", 30_000, "messages of a life cycle")
+	flags.IntVar(&o.messages, "messages", 20_000, "messages of a life cycle")
 	flags.StringVar(&o.markdown, "markdown", "", "also write the tables between the marks of this `file`")
 	flags.StringVar(&o.perf, "perf", "", "record each measured server with perf, into this `folder`")
 	if err := flags.Parse(args); err != nil {
@@ -136,21 +136,23 @@ func chosen(name, list string, known []string) ([]string, error) {
 
 // measureAll runs the rounds and prints the tables.
 func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
+	if o.markdown != "" { // before minutes of work, not behind them
+		if err := checkMarks(o.markdown); err != nil {
+			return err
+		}
+	}
 	wanted := selectMetrics(o)
 	b, err := newBench(ctx, o, stderr)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	began := time.Now()
+	doc := document{when: time.Now(), options: o, machine: b.machine(ctx)}
 	rounds, err := b.rounds(ctx, wanted)
 	if err != nil {
 		return err
 	}
-	doc := document{
-		when: began, took: time.Since(began), options: o, machine: b.machine(),
-		rows: evaluate(wanted, rounds), absolutes: b.absolutes(rounds),
-	}
+	doc.took, doc.rows, doc.absolutes = time.Since(doc.when), evaluate(wanted, rounds), b.absolutes(rounds)
 	if err := doc.print(stdout); err != nil {
 		return err
 	}

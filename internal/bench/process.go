@@ -24,7 +24,7 @@ type process struct {
 	pid     int
 	log     *logTail
 	began   time.Time // of exec
-	base    meter
+	meter   meter     // of what it costs, its database included
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
@@ -41,16 +41,13 @@ func spawn(ctx context.Context, address string, env []string, program string, ar
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	p.pid = p.cmd.Process.Pid
-	p.base.pid = p.pid
+	p.meter.pid = p.pid
 	go func() {
 		defer close(p.done)
 		_ = p.cmd.Wait() // it is killed, which is no news
 	}()
 	return p, nil
 }
-
-// meter reads what the server costs.
-func (p *process) meter() meter { return p.base }
 
 // stop kills the server: its data is thrown away, so nothing is lost by it.
 func (p *process) stop() {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -21,8 +20,8 @@ const theInstance = "bench"
 type home struct {
 	env      []string
 	token    string
-	database bool // on PostgreSQL
-	drop     func()
+	database bool   // on PostgreSQL
+	drop     func() // throws it away
 }
 
 // homeOn makes an installation. An unpaired instance is not connected, so that
@@ -36,13 +35,15 @@ func (b *bench) homeOn(ctx context.Context, engine string, unpaired bool) (*home
 	if unpaired {
 		create = append(create, "--unpaired")
 	}
-	if err := b.cli(ctx, h, nil, create...); err != nil {
-		return nil, errors.Join(err, h.remove())
-	}
 	var key struct{ Token string }
-	if err := b.cli(ctx, h, &key, "keys", "create", "--name", "bench", "--environment", "test", "--scope", "*",
-		"--all-instances", "--rate-per-minute", "10000000", "--rate-burst", "1000000"); err != nil {
-		return nil, errors.Join(err, h.remove())
+	err = b.cli(ctx, h, nil, create...)
+	if err == nil {
+		err = b.cli(ctx, h, &key, "keys", "create", "--name", "bench", "--environment", "test", "--scope", "*",
+			"--all-instances", "--rate-per-minute", "10000000", "--rate-burst", "1000000")
+	}
+	if err != nil {
+		h.drop()
+		return nil, err
 	}
 	h.token = key.Token
 	return h, nil
@@ -70,12 +71,6 @@ func (b *bench) emptyHome(ctx context.Context, engine string) (*home, error) {
 	return h, nil
 }
 
-// remove throws the installation away. Its result is for errors.Join.
-func (h *home) remove() error {
-	h.drop()
-	return nil
-}
-
 // cli runs a command of the product and reads the JSON that it prints.
 func (b *bench) cli(ctx context.Context, h *home, into any, args ...string) error {
 	cmd := exec.CommandContext(ctx, b.portaria, append(args, "--json")...)
@@ -100,18 +95,21 @@ type product struct {
 	client *fasthttp.HostClient
 }
 
-// exec starts the gateway and returns at once.
+// exec starts the gateway and returns at once. The home is thrown away with
+// it, or when it cannot be started.
 func (b *bench) exec(ctx context.Context, h *home) (*product, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
+		h.drop()
 		return nil, err
 	}
 	p, err := spawn(ctx, address, h.env, b.portaria, "serve", "--listen", address)
 	if err != nil {
+		h.drop()
 		return nil, err
 	}
 	if h.database {
-		p.base.postmaster = b.database.postmaster
+		p.meter.postmaster = b.database.postmaster
 	}
 	return &product{process: p, home: h, client: (&target{address: address}).client(64)}, nil
 }
@@ -124,7 +122,7 @@ func (b *bench) serve(ctx context.Context, engine string, unpaired bool) (*produ
 	}
 	p, err := b.exec(ctx, h)
 	if err != nil {
-		return nil, errors.Join(err, h.remove())
+		return nil, err
 	}
 	if err = p.listening(ctx); err == nil {
 		err = p.call(http.MethodGet, "/v1/me", nil, nil)
@@ -148,7 +146,7 @@ func sendPath(instance string) string { return "/v1/instances/" + instance + "/m
 
 // target is a load of messages from these instances, whose answers are 202.
 func (p *product) target(instances ...string) *target {
-	t := &target{address: p.address, token: p.home.token, post: true, want: http.StatusAccepted}
+	t := &target{address: p.address, tokens: []string{p.home.token}, post: true, want: http.StatusAccepted}
 	for _, name := range instances {
 		t.paths = append(t.paths, sendPath(name))
 	}
@@ -193,8 +191,8 @@ func (b *bench) noop(ctx context.Context) (sample, error) {
 		return nil, err
 	}
 	defer p.end()
-	t := &target{address: p.address, paths: []string{"/v1/me"}, token: p.home.token, want: http.StatusOK}
-	return b.timed(ctx, t, p.meter())
+	t := &target{address: p.address, paths: []string{"/v1/me"}, tokens: []string{p.home.token}, want: http.StatusOK}
+	return b.timed(ctx, variantNoop, p.process, t)
 }
 
 // accepts measures how fast messages are taken while none is sent: their
@@ -205,23 +203,18 @@ func (b *bench) accepts(ctx context.Context, engine string) (sample, error) {
 		return nil, err
 	}
 	defer p.end()
-	stop, err := b.profile(ctx, p.pid, acceptOn(engine))
-	if err != nil {
-		return nil, err
-	}
-	s, err := b.timed(ctx, p.target(theInstance), p.meter())
-	return s, errors.Join(err, stop())
+	return b.timed(ctx, acceptOn(engine), p.process, p.target(theInstance))
 }
 
 // start measures how long an installation takes to its first accepted message.
 func (b *bench) start(ctx context.Context) (sample, error) {
-	h, err := b.homeOn(ctx, sqlite, true)
+	h, err := b.homeOn(ctx, sqlite, false)
 	if err != nil {
 		return nil, err
 	}
 	p, err := b.exec(ctx, h)
 	if err != nil {
-		return nil, errors.Join(err, h.remove())
+		return nil, err
 	}
 	defer p.end()
 	return p.firstMessage(ctx, sendPath(theInstance))
@@ -236,7 +229,7 @@ func (b *bench) firstRun(ctx context.Context) (sample, error) {
 	}
 	p, err := b.exec(ctx, h)
 	if err != nil {
-		return nil, errors.Join(err, h.remove())
+		return nil, err
 	}
 	defer p.end()
 	if h.token, err = p.said(ctx, tokenPattern()); err != nil {
@@ -249,7 +242,7 @@ func (p *product) firstMessage(ctx context.Context, path string) (sample, error)
 	if err := p.listening(ctx); err != nil {
 		return nil, err
 	}
-	t := target{address: p.address, paths: []string{path}, token: p.home.token, post: true, want: http.StatusAccepted}
+	t := target{address: p.address, paths: []string{path}, tokens: []string{p.home.token}, post: true, want: http.StatusAccepted}
 	if err := t.worker(p.client, 0, 1).shoot(); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -74,5 +75,6 @@ func (b *bench) raw(ctx context.Context) (sample, error) {
 		return nil, err
 	}
 	defer server.stop()
-	return b.timed(ctx, &target{address: server.address, paths: []string{rawPath}, post: true, want: 200}, server.meter())
+	t := &target{address: server.address, paths: []string{rawPath}, post: true, want: http.StatusOK}
+	return b.timed(ctx, variantRaw, server, t)
 }

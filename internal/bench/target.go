@@ -20,9 +20,9 @@ const ioTimeout = 30 * time.Second
 type target struct {
 	address string
 	paths   []string // taken in turn
-	token   string
-	post    bool // a message is posted; else the path is asked for
-	want    int  // the status of every answer
+	tokens  []string // taken in turn; none for R
+	post    bool     // a message is posted; else the path is asked for
+	want    int      // the status of every answer
 }
 
 // client returns a client that keeps conns connections open.
@@ -41,6 +41,7 @@ type worker struct {
 	response *fasthttp.Response
 	body     []byte
 	urls     []string
+	bearers  []string
 	turn     int // of its next request, among all workers' requests
 	step     int
 }
@@ -53,8 +54,8 @@ func (t *target) worker(client *fasthttp.HostClient, n, of int) *worker {
 	for _, path := range t.paths {
 		w.urls = append(w.urls, "http://"+t.address+path)
 	}
-	if t.token != "" {
-		w.request.Header.Set("Authorization", "Bearer "+t.token)
+	for _, token := range t.tokens {
+		w.bearers = append(w.bearers, "Bearer "+token)
 	}
 	if t.post {
 		w.request.Header.SetMethod(http.MethodPost)
@@ -70,6 +71,9 @@ func (w *worker) shoot() error {
 	w.request.SetRequestURI(w.urls[w.turn%len(w.urls)])
 	if w.target.post {
 		setRecipient(w.body, w.turn)
+	}
+	if len(w.bearers) > 0 {
+		w.request.Header.Set(fasthttp.HeaderAuthorization, w.bearers[w.turn%len(w.bearers)])
 	}
 	w.turn += w.step
 	if err := w.client.Do(w.request, w.response); err != nil {
