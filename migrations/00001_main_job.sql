@@ -110,6 +110,7 @@ CREATE TABLE messages (
     events TEXT NOT NULL, -- the sequences of its events, so that these need no index by message
     PRIMARY KEY (workspace_id, environment, id),
     FOREIGN KEY (workspace_id, environment, instance_id) REFERENCES instances (workspace_id, environment, id)
+        DEFERRABLE INITIALLY DEFERRED -- checked at the commit: no statement needs a way back
 )
 WITHOUT ROWID -- only: sqlite
 WITH (fillfactor = 80) -- only: postgres

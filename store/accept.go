@@ -11,7 +11,7 @@ import (
 )
 
 var insertOutbox = &rows{
-	head:    `INSERT INTO outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) VALUES `,
+	head:    insertInto + `outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) VALUES `,
 	columns: repeat("?", 8),
 }
 

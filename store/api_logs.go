@@ -83,7 +83,7 @@ func (l *LogBook) Flush() error {
 }
 
 var insertLogs = &rows{
-	head: `INSERT INTO api_logs (workspace_id, environment, at, request_id, key_id, lineage, method, route, status, error_code,
+	head: insertInto + `api_logs (workspace_id, environment, at, request_id, key_id, lineage, method, route, status, error_code,
 		duration_us, instance_id, ip, user_agent) VALUES `,
 	columns: repeat("?", 14),
 }

@@ -28,7 +28,7 @@ func (t txConn) query(ctx context.Context, text string, args ...any) (*sql.Rows,
 }
 
 func (t txConn) write(ctx context.Context, r *rows, args []any) error {
-	_, err := t.tx.ExecContext(ctx, r.text(len(args)/r.params()), args...)
+	_, err := t.tx.ExecContext(ctx, t.engine.sql(r.text(len(args)/r.params())), args...)
 	return err
 }
 
@@ -128,6 +128,13 @@ type rows struct {
 	columns []string // a cast for each column of the first row, such as "CAST(? AS BIGINT)", or "?"
 	tail    string
 }
+
+// insertInto begins a multi-row INSERT. A row that fails makes the committer
+// roll everything back, so SQLite need not keep a journal of its own to undo
+// the statement's other rows: it costs a copy of every page.
+const insertInto = `INSERT
+	OR FAIL -- only: sqlite
+	INTO `
 
 // params is the number of values that one row takes.
 func (r *rows) params() int {

@@ -47,7 +47,7 @@ const nextSequences = `INSERT INTO event_heads (workspace_id, environment, seque
 	RETURNING sequence`
 
 var insertEvents = &rows{
-	head:    `INSERT INTO events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data) VALUES `,
+	head:    insertInto + `events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data) VALUES `,
 	columns: repeat("?", 9),
 }
 

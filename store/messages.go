@@ -70,7 +70,7 @@ const (
 // insertMessages leaves out the columns that change: they begin at their
 // defaults.
 var insertMessages = &rows{
-	head: `INSERT INTO messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
+	head: insertInto + `messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
 		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events) VALUES `,
 	columns: repeat("?", 22),
 }

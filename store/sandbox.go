@@ -38,13 +38,13 @@ type carrying struct {
 
 var (
 	insertCarriages = &rows{
-		head: `INSERT INTO sandbox_carriages (workspace_id, environment, instance_id, wa_message_id, message_id, peer_input,
+		head: insertInto + `sandbox_carriages (workspace_id, environment, instance_id, wa_message_id, message_id, peer_input,
 			peer_wa_id, kind, content, sandbox, carried_at) VALUES `,
 		columns: repeat("?", 11),
 		tail:    ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING`,
 	}
 	insertOwed = &rows{
-		head:    `INSERT INTO sandbox_owed (id, instance_id, wa_message_id) VALUES `,
+		head:    insertInto + `sandbox_owed (id, instance_id, wa_message_id) VALUES `,
 		columns: repeat("?", 3),
 		tail:    ` ON CONFLICT DO NOTHING`,
 	}
