@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"database/sql/driver"
 	"strconv"
 	"strings"
 
@@ -14,6 +14,7 @@ import (
 // transaction of its own.
 type conn interface {
 	query(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+	exec(ctx context.Context, text string, args ...any) (sql.Result, error)
 	write(ctx context.Context, r *rows, args []any) error
 }
 
@@ -25,6 +26,10 @@ type txConn struct {
 
 func (t txConn) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
 	return t.tx.QueryContext(ctx, t.engine.sql(text), args...)
+}
+
+func (t txConn) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
+	return t.tx.ExecContext(ctx, t.engine.sql(text), args...)
 }
 
 func (t txConn) write(ctx context.Context, r *rows, args []any) error {
@@ -83,12 +88,10 @@ func (b *batchConn) close() {
 		_ = s.Close() // the connection goes with them
 	}
 	// ErrBadConn keeps the pool from handing out a connection with an open transaction.
-	_ = b.conn.Raw(func(any) error { return errBroken })
+	_ = b.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = b.conn.Close()
 	b.conn, b.stmts = nil, nil
 }
-
-var errBroken = errors.New("connection given up")
 
 func (b *batchConn) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := b.stmts[text]; ok {

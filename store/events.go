@@ -42,9 +42,14 @@ func (l *eventLog) add(e messaging.Event) int {
 // sequence returns the number of the event at an index, once number has run.
 func (l *eventLog) sequence(index int) int64 { return l.events[index].Sequence }
 
-const nextSequences = `INSERT INTO event_heads (workspace_id, environment, sequence) VALUES ($1, $2, $3)
-	ON CONFLICT (workspace_id, environment) DO UPDATE SET sequence = event_heads.sequence + excluded.sequence
-	RETURNING sequence`
+// nextSequences takes the next numbers of a tenancy, and lastSequence reads the
+// last of them: on SQLite a RETURNING would cost a table of its own.
+const (
+	nextSequences = `INSERT INTO event_heads (workspace_id, environment, sequence) VALUES ($1, $2, $3)
+		ON CONFLICT (workspace_id, environment) DO UPDATE SET sequence = event_heads.sequence + excluded.sequence`
+
+	lastSequence = `SELECT sequence FROM event_heads WHERE workspace_id = $1 AND environment = $2`
+)
 
 var insertEvents = &rows{
 	head:    insertInto + `events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data) VALUES `,
@@ -91,17 +96,8 @@ func (l *eventLog) number(ctx context.Context, b conn) error {
 	})
 	next := make(map[tenancyKey]int64, len(counts))
 	for _, k := range keys {
-		rows, err := b.query(ctx, nextSequences, k.workspace, k.environment, counts[k])
+		last, err := takeSequences(ctx, b, k, counts[k])
 		if err != nil {
-			return fmt.Errorf("number events: %w", err)
-		}
-		var last int64
-		for rows.Next() {
-			if err := rows.Scan(&last); err != nil {
-				return fmt.Errorf("number events: %w", errorsJoinClose(err, rows))
-			}
-		}
-		if err := errorsJoinClose(rows.Err(), rows); err != nil {
 			return fmt.Errorf("number events: %w", err)
 		}
 		next[k] = last - counts[k]
@@ -112,6 +108,22 @@ func (l *eventLog) number(ctx context.Context, b conn) error {
 		l.events[i].Sequence = next[k]
 	}
 	return nil
+}
+
+// takeSequences takes n numbers of a tenancy and returns the last of them. Its
+// row stays locked until the commit.
+func takeSequences(ctx context.Context, b conn, k tenancyKey, n int64) (last int64, err error) {
+	if _, err := b.exec(ctx, nextSequences, k.workspace, k.environment, n); err != nil {
+		return 0, err
+	}
+	found, err := b.query(ctx, lastSequence, k.workspace, k.environment)
+	if err != nil {
+		return 0, err
+	}
+	if found.Next() {
+		err = found.Scan(&last)
+	}
+	return last, errorsJoinClose(errors.Join(err, found.Err()), found)
 }
 
 // eventData is what an event changed: a message's state or an instance.
