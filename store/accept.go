@@ -11,8 +11,8 @@ import (
 )
 
 var insertOutbox = &rows{
-	head:    insertInto + `outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) VALUES `,
-	columns: repeat("?", 8),
+	head:    insertInto + `outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) `,
+	columns: []kind{text, number, number, text, text, text, number, number},
 }
 
 // Accept stores a message, its place in the outbox, its first event and its

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -84,8 +85,8 @@ func (l *LogBook) Flush() error {
 
 var insertLogs = &rows{
 	head: insertInto + `api_logs (workspace_id, environment, at, request_id, key_id, lineage, method, route, status, error_code,
-		duration_us, instance_id, ip, user_agent) VALUES `,
-	columns: repeat("?", 14),
+		duration_us, instance_id, ip, user_agent) `,
+	columns: slices.Concat(repeat(text, 2), repeat(number, 1), repeat(text, 5), repeat(number, 1), repeat(text, 1), repeat(number, 1), repeat(text, 3)),
 }
 
 func applyLogs(ctx context.Context, b *batchConn, jobs []*job) error {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"strconv"
-	"strings"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -33,8 +31,10 @@ func (t txConn) exec(ctx context.Context, text string, args ...any) (sql.Result,
 }
 
 func (t txConn) write(ctx context.Context, r *rows, args []any) error {
-	_, err := t.tx.ExecContext(ctx, t.engine.sql(r.text(len(args)/r.params())), args...)
-	return err
+	return t.engine.each(r, args, func(n int, args []any) error {
+		_, err := t.tx.ExecContext(ctx, t.engine.sql(t.engine.text(r, n)), args...)
+		return err
+	})
 }
 
 // batchConn is the committer's own connection with the statements prepared on
@@ -44,12 +44,7 @@ type batchConn struct {
 	store *Store
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
-	shape map[shapeKey]string
-}
-
-type shapeKey struct {
-	head string
-	rows int
+	texts map[textKey]string // of multi-row statements
 }
 
 func (b *batchConn) begin(ctx context.Context) error {
@@ -59,7 +54,7 @@ func (b *batchConn) begin(ctx context.Context) error {
 			return err
 		}
 		b.conn, b.stmts = conn, make(map[string]*sql.Stmt)
-		b.shape = make(map[shapeKey]string)
+		b.texts = make(map[textKey]string)
 		for _, q := range b.store.engine.session {
 			if _, err := conn.ExecContext(ctx, q); err != nil {
 				b.close()
@@ -121,107 +116,46 @@ func (b *batchConn) query(ctx context.Context, text string, args ...any) (*sql.R
 	return s.QueryContext(ctx, args...)
 }
 
-// rowShapes are the numbers of rows that one statement may carry. A few sizes
-// keep the number of prepared statements small.
-var rowShapes = [...]int{64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1}
-
-// rows is a multi-row statement: head, VALUES lists of so many columns, tail.
-type rows struct {
-	head    string   // "INSERT INTO … VALUES " or "… FROM (VALUES "
-	columns []string // a cast for each column of the first row, such as "CAST(? AS BIGINT)", or "?"
-	tail    string
-}
-
-// insertInto begins a multi-row INSERT. A row that fails makes the committer
-// roll everything back, so SQLite need not keep a journal of its own to undo
-// the statement's other rows: it costs a copy of every page.
-const insertInto = `INSERT
-	OR FAIL -- only: sqlite
-	INTO `
-
-// params is the number of values that one row takes.
-func (r *rows) params() int {
-	n := 0
-	for _, c := range r.columns {
-		n += strings.Count(c, "?")
-	}
-	return n
-}
-
-// each runs the statement over args, which hold params values a row, in as few
-// statements as its shapes allow.
-func (b *batchConn) each(ctx context.Context, r *rows, args []any, run func(text string, args []any) error) error {
-	width := r.params()
-	for len(args) > 0 {
-		n := len(args) / width
-		for _, shape := range rowShapes {
-			if shape <= n {
-				n = shape
-				break
-			}
+// each runs a statement over many rows through run, once or in a few parts.
+func (b *batchConn) each(ctx context.Context, r *rows, args []any, run func(text string, n int, args []any) error) error {
+	return b.store.engine.each(r, args, func(n int, args []any) error {
+		key := textKey{r, n}
+		if b.store.engine.arrays {
+			key.n = 0 // one text for any number of rows
 		}
-		if err := run(b.text(r, n), args[:n*width]); err != nil {
-			return err
+		text, ok := b.texts[key]
+		if !ok {
+			text = b.store.engine.text(r, n)
+			b.texts[key] = text
 		}
-		args = args[n*width:]
-	}
-	return nil
+		return run(text, n, args)
+	})
 }
 
-// write runs a multi-row statement that returns nothing.
+// textKey names the text of a statement over n rows.
+type textKey struct {
+	rows *rows
+	n    int
+}
+
+// write runs a statement over many rows that returns nothing.
 func (b *batchConn) write(ctx context.Context, r *rows, args []any) error {
-	return b.each(ctx, r, args, func(text string, args []any) error {
+	return b.each(ctx, r, args, func(text string, _ int, args []any) error {
 		_, err := b.exec(ctx, text, args...)
 		return err
 	})
 }
 
-func (b *batchConn) text(r *rows, n int) string {
-	key := shapeKey{r.head, n}
-	text, ok := b.shape[key]
-	if !ok {
-		text = r.text(n)
-		b.shape[key] = text
-	}
-	return text
-}
-
-func (r *rows) text(n int) string {
-	var s strings.Builder
-	s.WriteString(r.head)
-	param := 0
-	for row := range n {
-		if row > 0 {
-			s.WriteString(", ")
+// insertOne inserts one row, and reports whether it was new.
+func (b *batchConn) insertOne(ctx context.Context, r *rows, args []any) (fresh bool, err error) {
+	err = b.each(ctx, r, args, func(text string, _ int, args []any) error {
+		res, err := b.exec(ctx, text, args...)
+		if err != nil {
+			return err
 		}
-		s.WriteByte('(')
-		for i, column := range r.columns {
-			if i > 0 {
-				s.WriteString(", ")
-			}
-			if strings.Contains(column, "?") {
-				param++
-				column = strings.Replace(column, "?", "$"+strconv.Itoa(param), 1)
-			}
-			s.WriteString(column)
-		}
-		s.WriteByte(')')
-	}
-	s.WriteString(r.tail)
-	return s.String()
-}
-
-// text and number are columns of a VALUES list; a bare parameter there has no
-// type in PostgreSQL but text.
-const (
-	textColumn   = "?"
-	numberColumn = "CAST(? AS BIGINT)"
-)
-
-func repeat(kind string, n int) []string {
-	out := make([]string, n)
-	for i := range out {
-		out[i] = kind
-	}
-	return out
+		n, err := res.RowsAffected()
+		fresh = n > 0
+		return err
+	})
+	return fresh, err
 }

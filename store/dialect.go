@@ -28,6 +28,8 @@ type engine struct {
 	name  string // as marks in SQL say it
 	goose goose.Dialect
 	begin string // how the committer opens a transaction
+	// arrays says that rows are best given as one array for each column.
+	arrays bool
 	// session is said once on the committer's connection.
 	session []string
 }
@@ -35,7 +37,7 @@ type engine struct {
 var (
 	sqliteEngine   = engine{name: "sqlite", goose: goose.DialectSQLite3, begin: "BEGIN IMMEDIATE"}
 	postgresEngine = engine{
-		name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN",
+		name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN", arrays: true,
 		// Its statements name rows by key. A plan made while a table was empty
 		// would be kept, and read the whole table ever after.
 		session: []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off"},

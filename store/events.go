@@ -52,8 +52,8 @@ const (
 )
 
 var insertEvents = &rows{
-	head:    insertInto + `events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data) VALUES `,
-	columns: repeat("?", 9),
+	head:    insertInto + `events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data) `,
+	columns: slices.Concat(repeat(text, 2), repeat(number, 1), repeat(text, 4), repeat(number, 1), repeat(text, 1)),
 }
 
 // write inserts the events, which have been numbered.

@@ -22,12 +22,12 @@ func (r *recording) applyInbound(ctx context.Context, m *messaging.Message) erro
 	if err != nil {
 		return fmt.Errorf("inbound: %w", err)
 	}
-	res, err := r.b.exec(ctx, r.b.text(insertInbound, 1), stored.args(nil, 0, "")...)
+	fresh, err := r.b.insertOne(ctx, insertInbound, stored.args(nil, 0, ""))
 	if err != nil {
 		return fmt.Errorf("insert inbound: %w", err)
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return err
+	if !fresh {
+		return nil
 	}
 	event := r.events.addStatus(m.WorkspaceID, m.Environment, m.InstanceID, m.ID, messaging.StatusReceived, m.State, m.CreatedAt)
 	r.received = append(r.received, received{m, event})

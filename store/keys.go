@@ -242,9 +242,10 @@ func (s *Store) RotateKey(ctx context.Context, rotation auth.Rotation) error {
 
 // touchKeys never takes a time back: another node may have written a later one.
 var touchKeys = &rows{
-	head:    `UPDATE api_keys SET last_used_at = v.column2 FROM (VALUES `,
-	columns: []string{textColumn, numberColumn},
-	tail:    `) v WHERE api_keys.id = v.column1 AND api_keys.last_used_at < v.column2`,
+	head:    `UPDATE api_keys SET last_used_at = v.column2 FROM `,
+	form:    asTable,
+	columns: []kind{text, number},
+	tail:    ` WHERE api_keys.id = v.column1 AND api_keys.last_used_at < v.column2`,
 }
 
 // touchedAtOnce bounds one transaction of TouchKeys, so that it does not stand

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 
@@ -71,8 +72,8 @@ const (
 // defaults.
 var insertMessages = &rows{
 	head: insertInto + `messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
-		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events) VALUES `,
-	columns: repeat("?", 22),
+		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events) `,
+	columns: slices.Concat(repeat(text, 10), repeat(number, 2), repeat(text, 5), repeat(number, 3), repeat(text, 2)),
 }
 
 // storedMessage is a message with the columns that must be encoded. It is made

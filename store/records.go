@@ -83,9 +83,10 @@ func (r *recording) note(c messaging.StatusChange) {
 // keys drives a look-up of each by the primary key, on both engines; an IN list
 // made PostgreSQL read the whole tenancy.
 var selectStates = &rows{
-	head:    `SELECT m.id, m.instance_id, m.position, m.events, ` + stateColumns + ` FROM (VALUES `,
-	columns: repeat("?", 3),
-	tail: `) v CROSS JOIN messages m
+	head:    `SELECT m.id, m.instance_id, m.position, m.events, ` + stateColumns + ` FROM `,
+	form:    asTable,
+	columns: repeat(text, 3),
+	tail: ` CROSS JOIN messages m
 		WHERE m.workspace_id = v.column1 AND m.environment = v.column2 AND m.id = v.column3
 		FOR UPDATE OF m -- only: postgres
 `,
@@ -99,7 +100,7 @@ func (r *recording) load(ctx context.Context) error {
 	for _, m := range r.order {
 		keys = append(keys, m.workspace, string(m.environment), m.id)
 	}
-	return r.b.each(ctx, selectStates, keys, func(text string, args []any) error {
+	return r.b.each(ctx, selectStates, keys, func(text string, _ int, args []any) error {
 		found, err := r.b.query(ctx, text, args...)
 		if err != nil {
 			return err
@@ -169,16 +170,18 @@ var (
 		head: `UPDATE messages SET status = v.column4, error_code = v.column5, error_message = v.column6, attempts = v.column7,
 			sent_at = v.column8, delivered_at = v.column9, read_at = v.column10, played_at = v.column11, failed_at = v.column12,
 			events = v.column13
-			FROM (VALUES `,
-		columns: slices.Concat(repeat("?", 6), repeat(numberColumn, 6), repeat("?", 1)),
-		tail:    `) v WHERE messages.workspace_id = v.column1 AND messages.environment = v.column2 AND messages.id = v.column3`,
+			FROM `,
+		form:    asTable,
+		columns: slices.Concat(repeat(text, 6), repeat(number, 6), repeat(text, 1)),
+		tail:    ` WHERE messages.workspace_id = v.column1 AND messages.environment = v.column2 AND messages.id = v.column3`,
 	}
 	updateOutbox = &rows{
-		head:    `UPDATE outbox SET due_at = v.column2, attempts = v.column3, parked = (v.column4 = 1) FROM (VALUES `,
-		columns: repeat(numberColumn, 4),
-		tail:    `) v WHERE outbox.position = v.column1`,
+		head:    `UPDATE outbox SET due_at = v.column2, attempts = v.column3, parked = (v.column4 = 1) FROM `,
+		form:    asTable,
+		columns: repeat(number, 4),
+		tail:    ` WHERE outbox.position = v.column1`,
 	}
-	deleteOutbox = &rows{head: `DELETE FROM outbox WHERE position IN (`, columns: repeat("?", 1), tail: `)`}
+	deleteOutbox = &rows{head: `DELETE FROM outbox WHERE position IN `, form: asList, columns: repeat(number, 1)}
 )
 
 // save writes the states that changed and mends the outbox.

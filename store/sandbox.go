@@ -39,13 +39,13 @@ type carrying struct {
 var (
 	insertCarriages = &rows{
 		head: insertInto + `sandbox_carriages (workspace_id, environment, instance_id, wa_message_id, message_id, peer_input,
-			peer_wa_id, kind, content, sandbox, carried_at) VALUES `,
-		columns: repeat("?", 11),
+			peer_wa_id, kind, content, sandbox, carried_at) `,
+		columns: append(repeat(text, 10), number),
 		tail:    ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING`,
 	}
 	insertOwed = &rows{
-		head:    insertInto + `sandbox_owed (id, instance_id, wa_message_id) VALUES `,
-		columns: repeat("?", 3),
+		head:    insertInto + `sandbox_owed (id, instance_id, wa_message_id) `,
+		columns: repeat(text, 3),
 		tail:    ` ON CONFLICT DO NOTHING`,
 	}
 )
@@ -73,8 +73,7 @@ func applyCarriages(ctx context.Context, b *batchConn, jobs []*job) error {
 		}
 	}
 	left := slots
-	err := b.each(ctx, insertCarriages, args, func(text string, args []any) error {
-		n := len(args) / insertCarriages.params()
+	err := b.each(ctx, insertCarriages, args, func(text string, n int, args []any) error {
 		chunk := left[:n]
 		left = left[n:]
 		inserted, err := b.exec(ctx, text, args...)
@@ -186,7 +185,7 @@ func (s *Store) Settle(_ context.Context, keys []sandbox.CarriageKey) error {
 // owedID is the key of a debt.
 func owedID(k sandbox.CarriageKey) string { return k.InstanceID + "/" + k.WAMessageID }
 
-var deleteOwed = &rows{head: `DELETE FROM sandbox_owed WHERE id IN (`, columns: repeat("?", 1), tail: `)`}
+var deleteOwed = &rows{head: `DELETE FROM sandbox_owed WHERE id IN `, form: asList, columns: repeat(text, 1)}
 
 func applySettlements(ctx context.Context, b *batchConn, jobs []*job) error {
 	var args []any
