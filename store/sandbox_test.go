@@ -158,29 +158,6 @@ func TestCarriagesOfManySendersShareCommits(t *testing.T) {
 	})
 }
 
-// A message of an instance that does not exist fails alone.
-func TestCarriageOfUnknownInstanceFailsAlone(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		ctx := t.Context()
-		i := storetest.Instance(t, s, storetest.Workspace(t, s, "w"), "one")
-		var wg sync.WaitGroup
-		for n := range 20 {
-			wg.Go(func() {
-				if _, err := s.Carry(ctx, []sandbox.Carried{carried(i, strconv.Itoa(n), i.CreatedAt)}); err != nil {
-					t.Errorf("good one: %v", err)
-				}
-			})
-		}
-		unknown := i
-		unknown.ID = "ins_unknown"
-		if _, err := s.Carry(ctx, []sandbox.Carried{carried(unknown, "x", i.CreatedAt)}); err == nil {
-			t.Error("a message of an unknown instance was carried")
-		}
-		wg.Wait()
-	})
-}
-
-// The list of carriages stays inside the tenancy and its allowlist.
 func TestCarriagesAreListedWithinTheTenancy(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
