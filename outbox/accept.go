@@ -80,21 +80,28 @@ func (d *Dispatcher) Cancel(ctx context.Context, tenancy messaging.Tenancy, id s
 	l := d.lane(LaneRef{WorkspaceID: m.WorkspaceID, Environment: m.Environment, InstanceID: m.InstanceID})
 	waiter, ok := l.withdraw(id)
 	if !ok {
-		return m, fault.ErrConflict.Saying("The message is on its way and cannot be canceled any more.")
+		return m, errOnItsWay
 	}
-	defer l.release(id)
-	err = d.reporter.Report(ctx, messaging.StatusChange{
-		WorkspaceID: m.WorkspaceID, Environment: m.Environment, MessageID: id, Status: messaging.StatusCanceled,
-		At: l.clock.Now(), Error: &messaging.SendError{Code: "CANCELED", Message: "The message was canceled."},
-	})
+	err = d.reporter.Report(ctx, l.change(id, messaging.StatusChange{
+		Status: messaging.StatusCanceled, At: l.clock.Now(),
+		Error: &messaging.SendError{Code: "CANCELED", Message: "The message was canceled."},
+	}))
 	if err != nil {
+		l.restore(id, waiter)
 		return m, fmt.Errorf("cancel: %w", err)
 	}
-	if waiter {
+	l.release(id)
+	if waiter != nil {
 		if err := d.store.Unpark(ctx, l.ref, m.Priority, m.Peer.WAID); err != nil {
 			return m, fmt.Errorf("cancel: %w", err)
 		}
 		l.refill()
 	}
-	return d.store.Message(ctx, tenancy, id)
+	if m, err = d.store.Message(ctx, tenancy, id); err == nil && m.Status != messaging.StatusCanceled {
+		return m, errOnItsWay // it was sent between the look and the withdrawal
+	}
+	return m, err
 }
+
+// errOnItsWay is the fault of canceling a message that the channel has.
+var errOnItsWay = fault.ErrConflict.Saying("The message is on its way and cannot be canceled any more.")

@@ -49,11 +49,12 @@ type Dispatcher struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	mu      sync.Mutex
-	lanes   map[string]*lane
-	stopped bool
-	active  map[string]int // running lanes by workspace, of test worlds
-	changed chan struct{}  // closed when a workspace's lanes come to rest
+	mu       sync.Mutex
+	lanes    map[string]*lane
+	stopped  bool
+	active   map[string]int // running lanes by workspace, of test worlds
+	watchers int            // how many wait for rested
+	rested   chan struct{}  // closed, and made anew, when a lane has come to rest
 }
 
 // New returns a dispatcher whose lanes may run at once.
@@ -61,7 +62,7 @@ func New(o Options) *Dispatcher {
 	d := &Dispatcher{
 		store: o.Store, reporter: o.Reporter, channels: o.Channels, clocks: o.Clocks, refuses: o.Refuses, log: o.Logger,
 		inFlight: semaphore.NewWeighted(maxInFlight),
-		lanes:    make(map[string]*lane), active: make(map[string]int), changed: make(chan struct{}),
+		lanes:    make(map[string]*lane), active: make(map[string]int), rested: make(chan struct{}),
 	}
 	if d.refuses == nil {
 		d.refuses = func(messaging.Address) bool { return false }
@@ -113,63 +114,60 @@ func (d *Dispatcher) Wake(instanceID string) {
 
 // Idle waits until no lane of a workspace's test world has work in hand.
 func (d *Dispatcher) Idle(ctx context.Context, workspace string) error {
+	return d.await(ctx, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.active[workspace] == 0
+	})
+}
+
+// await waits until met is true. It looks again whenever a lane has come to
+// rest.
+func (d *Dispatcher) await(ctx context.Context, met func() bool) error {
+	d.mu.Lock()
+	d.watchers++
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		d.watchers--
+		d.mu.Unlock()
+	}()
 	for {
 		d.mu.Lock()
-		busy, changed := d.active[workspace] > 0, d.changed
+		rested := d.rested
 		d.mu.Unlock()
-		if !busy {
+		if met() {
 			return nil
 		}
 		select {
-		case <-changed:
+		case <-rested:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-d.ctx.Done():
+			return d.ctx.Err()
 		}
 	}
 }
 
-// Drain cancels everything that waits in an instance's lane, because the
-// instance goes away.
+// Drain cancels everything that waits in the lane of an instance that was
+// deleted, and whatever still comes to it: a message that was being accepted,
+// or comes back from the channel. It returns when the lane is empty.
 func (d *Dispatcher) Drain(ctx context.Context, ref LaneRef) error {
 	l := d.lane(ref)
-	for p := range messaging.Priority(messaging.Priorities) {
-		for {
-			rows, err := d.store.Due(ctx, ref, p, farFuture, expireChunk)
-			if err != nil {
-				return err
-			}
-			records := l.cancelAll(rows)
-			if len(records) == 0 {
-				break
-			}
-			if err := d.reporter.Report(ctx, records...); err != nil {
-				return err
-			}
-		}
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.lanes, ref.InstanceID)
-	return nil
+	l.mu.Lock()
+	l.gone = true
+	l.spillAll()
+	l.start()
+	l.mu.Unlock()
+	return d.await(ctx, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return !l.running
+	})
 }
 
 // farFuture is later than anything is due.
 var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-
-func (l *lane) cancelAll(rows []Parcel) []messaging.Record {
-	var records []messaging.Record
-	for i := range rows {
-		id := rows[i].MessageID
-		if _, ok := l.withdraw(id); !ok {
-			continue
-		}
-		records = append(records, l.change(id, messaging.StatusChange{
-			Status: messaging.StatusCanceled, At: l.clock.Now(),
-			Error: &messaging.SendError{Code: "CANCELED", Message: "The instance was deleted."},
-		}))
-	}
-	return records
-}
 
 func (d *Dispatcher) handOver(m *messaging.Message, position int64) {
 	p := NewParcel(m, position, 0)
@@ -202,15 +200,16 @@ func (d *Dispatcher) goRun(l *lane) bool {
 }
 
 func (d *Dispatcher) laneDone(l *lane) {
-	if l.ref.Environment != messaging.Test {
-		return
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.active[l.ref.WorkspaceID]--; d.active[l.ref.WorkspaceID] == 0 {
-		delete(d.active, l.ref.WorkspaceID)
-		close(d.changed)
-		d.changed = make(chan struct{})
+	if l.ref.Environment == messaging.Test {
+		if d.active[l.ref.WorkspaceID]--; d.active[l.ref.WorkspaceID] == 0 {
+			delete(d.active, l.ref.WorkspaceID)
+		}
+	}
+	if d.watchers > 0 {
+		close(d.rested)
+		d.rested = make(chan struct{})
 	}
 }
 

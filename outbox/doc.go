@@ -17,5 +17,6 @@
 //     lock, send_at) is passed only by messages to others.
 //
 // Memory is bounded: a lane holds at most laneWindow messages of a priority;
-// what does not fit stays in the database until there is room.
+// what does not fit stays in the database until there is room. Of a message
+// that waits for its time it holds who, when and for whom, not what it says.
 package outbox

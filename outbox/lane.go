@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -38,6 +39,7 @@ type lane struct {
 	queues  [messaging.Priorities][]Parcel
 	known   map[string]place
 	waiting map[recipient][]Waiter // in order of position; what blocks its recipient
+	waiters map[string]recipient   // the list that a message waits in
 	dues    dueTimes
 
 	// spilled says that the database may hold due rows of a priority that are
@@ -47,13 +49,18 @@ type lane struct {
 	unread  bool // the rows that are due later have not been read since the start
 	overdue bool // a deadline has passed: look for what has expired
 
-	horizon  time.Time // due times up to here have come, though a skipping clock may show less
+	// horizon is set while rows are read whose time the clock skipped to: Now
+	// may show less.
+	horizon  time.Time
 	dueAlarm alarm
 	deadline alarm
 
 	running bool
-	paused  bool  // the channel cannot take anything until wake
-	wakes   int64 // counts wake, so that one between a look and a pause is not lost
+	paused  bool     // the channel cannot take anything until wake
+	wakes   int64    // counts wake, so that one between a look and a pause is not lost
+	gone    bool     // the instance was deleted: whatever comes is canceled
+	reading bool     // rows are being read without the lock
+	late    []string // messages to forget once that read has been taken in
 }
 
 // alarm is one call that a clock has been asked for.
@@ -66,6 +73,12 @@ type alarm struct {
 func (l *lane) add(p Parcel, due time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.gone {
+		l.spilled[p.Priority] = true
+		l.spills[p.Priority]++
+		l.start()
+		return
+	}
 	l.armDeadline(p.ExpiresAt)
 	if !due.IsZero() {
 		l.wait(Waiter{MessageID: p.MessageID, Priority: p.Priority, WAID: p.To.WAID, Position: p.Position, Due: due, Blocks: true})
@@ -99,29 +112,36 @@ func (l *lane) wait(w Waiter) {
 		return
 	}
 	if l.waiting == nil {
-		l.waiting = make(map[recipient][]Waiter)
+		l.waiting, l.waiters = make(map[recipient][]Waiter), make(map[string]recipient)
 	}
 	key := recipient{w.Priority, w.WAID}
 	list := l.waiting[key]
-	i, _ := slices.BinarySearchFunc(list, w.Position, byPosition)
-	l.waiting[key] = slices.Insert(list, i, w)
+	i, found := slices.BinarySearchFunc(list, w.Position, byPosition)
+	if found {
+		list[i] = w
+		return
+	}
+	l.waiting[key], l.waiters[w.MessageID] = slices.Insert(list, i, w), key
 }
 
-func byPosition(w Waiter, position int64) int { return int(min(max(w.Position-position, -1), 1)) }
+func byPosition(w Waiter, position int64) int { return cmp.Compare(w.Position, position) }
 
-// unwait forgets the waiter at a position, if there is one. l.mu is held.
-func (l *lane) unwait(key recipient, position int64) bool {
-	list := l.waiting[key]
-	i, ok := slices.BinarySearchFunc(list, position, byPosition)
+// unwait forgets that a message waits, if it does. l.mu is held.
+func (l *lane) unwait(id string) (w Waiter, waited bool) {
+	key, ok := l.waiters[id]
 	if !ok {
-		return false
+		return Waiter{}, false
 	}
+	delete(l.waiters, id)
+	list := l.waiting[key]
+	i := slices.IndexFunc(list, func(w Waiter) bool { return w.MessageID == id })
+	w = list[i]
 	if list = slices.Delete(list, i, i+1); len(list) == 0 {
 		delete(l.waiting, key)
 	} else {
 		l.waiting[key] = list
 	}
-	return true
+	return w, true
 }
 
 // blocker returns the message that p must not pass. l.mu is held.
@@ -152,7 +172,7 @@ func (l *lane) cameDue(due time.Time) {
 	if due.After(l.horizon) {
 		l.horizon = due
 	}
-	l.dues.dropUntil(l.horizon)
+	l.dues.dropUntil(due)
 	l.armDue()
 	l.spillAll()
 	l.start()
@@ -214,7 +234,7 @@ func (l *lane) hasWork() bool {
 	if l.overdue || l.unread {
 		return true
 	}
-	if l.paused {
+	if l.paused && !l.gone {
 		return false
 	}
 	for p := range l.queues {
@@ -241,6 +261,9 @@ func (l *lane) goOn(ctx context.Context) bool {
 		return true
 	}
 	l.running = false
+	if l.spilled == [messaging.Priorities]bool{} {
+		l.horizon = time.Time{} // what the clock skipped to has been read
+	}
 	if len(l.known) == 0 {
 		l.known, l.queues = nil, [messaging.Priorities][]Parcel{} // an idle lane keeps no memory of its rush hour
 	}
@@ -251,9 +274,11 @@ func (l *lane) goOn(ctx context.Context) bool {
 // step does one thing: what is overdue first, then reading, then sending.
 func (l *lane) step(ctx context.Context) error {
 	l.mu.Lock()
-	unread, overdue, paused := l.unread, l.overdue, l.paused
+	unread, overdue, gone, paused := l.unread, l.overdue, l.gone, l.paused
 	l.mu.Unlock()
 	switch {
+	case gone:
+		return l.cancelAll(ctx)
 	case unread:
 		return l.readLater(ctx)
 	case overdue:
@@ -269,35 +294,62 @@ func (l *lane) step(ctx context.Context) error {
 	return l.send(ctx)
 }
 
-// withdraw takes a message out of the lane so that it can be canceled. It
-// reports whether others may be waiting for it; ok is false when the message
-// is in the channel's hands.
-func (l *lane) withdraw(id string) (waiter, ok bool) {
+// withdraw takes a message out of the lane so that it can be ended. It returns
+// the message as a waiter, if others may be waiting for it; ok is false when
+// the message is in the channel's hands, or being ended already.
+func (l *lane) withdraw(id string) (waiter *Waiter, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	where, known := l.known[id]
 	if known && where != queued {
-		return false, false
+		return nil, false
 	}
 	if known {
 		for p := range l.queues {
 			l.queues[p] = slices.DeleteFunc(l.queues[p], func(q Parcel) bool { return q.MessageID == id })
 		}
 	}
-	for key, list := range l.waiting {
-		i := slices.IndexFunc(list, func(w Waiter) bool { return w.MessageID == id })
-		if i >= 0 {
-			waiter = l.unwait(key, list[i].Position)
-			break
-		}
+	if w, waited := l.unwait(id); waited {
+		waiter = &w
 	}
 	l.remember(id, withdrawn)
 	return waiter, true
 }
 
-// release forgets a message after its cancellation was recorded.
+// release forgets a withdrawn message once its end was recorded. Rows that are
+// being read just now may still hold it: then it is remembered until they have
+// been taken in.
 func (l *lane) release(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.reading {
+		l.late = append(l.late, id)
+		return
+	}
 	delete(l.known, id)
+}
+
+// restore puts back a message whose end could not be recorded.
+func (l *lane) restore(id string, waiter *Waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.known, id)
+	if waiter != nil {
+		l.wait(*waiter)
+		l.armDue()
+	}
+	l.spillAll()
+	l.start()
+}
+
+// beginRead and endRead stand around a read of rows without the lock. l.mu is
+// held.
+func (l *lane) beginRead() { l.reading = true }
+
+func (l *lane) endRead() {
+	l.reading = false
+	for _, id := range l.late {
+		delete(l.known, id)
+	}
+	l.late = nil
 }

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,29 +20,27 @@ const expireChunk = 500
 // readLater reads, once after a start, what is due later: it blocks its
 // recipients, and its times must be watched.
 func (l *lane) readLater(ctx context.Context) error {
-	now := l.clock.Now()
-	waiters, err := l.d.store.Later(ctx, l.ref, now)
-	if err != nil {
-		return err
-	}
-	_, next, err := l.d.store.Expired(ctx, l.ref, now, 0)
-	if err != nil {
-		return err
-	}
+	l.mu.Lock()
+	l.beginRead()
+	l.mu.Unlock()
+	waiters, err := l.d.store.Later(ctx, l.ref, l.clock.Now())
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer l.endRead()
+	if err != nil {
+		return err
+	}
 	l.unread, l.overdue = false, true
 	for _, w := range waiters {
-		if list := l.waiting[recipient{w.Priority, w.WAID}]; !slices.ContainsFunc(list, func(o Waiter) bool { return o.Position == w.Position }) {
+		if l.known[w.MessageID] != withdrawn {
 			l.wait(w)
 		}
 	}
 	l.armDue()
-	l.armDeadline(next)
 	return nil
 }
 
-// expire ends what has run out of time.
+// expire ends what has run out of time, and watches for what will.
 func (l *lane) expire(ctx context.Context) error {
 	l.mu.Lock()
 	l.overdue = false
@@ -50,27 +49,93 @@ func (l *lane) expire(ctx context.Context) error {
 	ids, next, err := l.d.store.Expired(ctx, l.ref, now, expireChunk)
 	if err != nil {
 		l.mu.Lock()
+		defer l.mu.Unlock()
 		l.overdue = true
-		l.mu.Unlock()
 		return err
 	}
-	var records []messaging.Record
-	for _, id := range ids {
-		if _, ok := l.withdraw(id); ok {
-			records = append(records, l.change(id, messaging.StatusChange{Status: messaging.StatusExpired, At: now, Error: errExpired()}))
-		}
-	}
-	l.d.report(ctx, records)
+	l.end(ctx, ids, messaging.StatusChange{Status: messaging.StatusExpired, At: now, Error: errExpired()})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, id := range ids {
-		if l.known[id] == withdrawn {
-			delete(l.known, id)
-		}
-	}
 	l.overdue = l.overdue || len(ids) == expireChunk
 	l.armDeadline(next)
 	return nil
+}
+
+// end records the end of messages that are not in the channel's hands, and
+// frees what waited for them. It returns how many it ended.
+func (l *lane) end(ctx context.Context, ids []string, c messaging.StatusChange) (ended int) {
+	var records []messaging.Record
+	var withdrawn []string
+	var waiters []Waiter
+	for _, id := range ids {
+		waiter, ok := l.withdraw(id)
+		if !ok {
+			continue
+		}
+		if waiter != nil {
+			waiters = append(waiters, *waiter)
+		}
+		withdrawn = append(withdrawn, id)
+		records = append(records, l.change(id, c))
+	}
+	l.d.report(ctx, records)
+	for _, id := range withdrawn {
+		l.release(id)
+	}
+	l.unpark(ctx, waiters)
+	return len(records)
+}
+
+// unpark frees the messages that waited only for these.
+func (l *lane) unpark(ctx context.Context, waiters []Waiter) {
+	freed := make(map[recipient]bool, len(waiters))
+	for _, w := range waiters {
+		key := recipient{w.Priority, w.WAID}
+		if freed[key] {
+			continue
+		}
+		freed[key] = true
+		for l.d.store.Unpark(ctx, l.ref, w.Priority, w.WAID) != nil && ctx.Err() == nil {
+			pause(ctx, reportBackoff)
+		}
+	}
+	if len(freed) > 0 {
+		l.refill()
+	}
+}
+
+// cancelAll cancels whatever waits in the lane of an instance that is gone.
+func (l *lane) cancelAll(ctx context.Context) error {
+	l.mu.Lock()
+	l.unread, l.overdue = false, false
+	spills := l.spills
+	l.mu.Unlock()
+	for p := range messaging.Priority(messaging.Priorities) {
+		for {
+			rows, err := l.d.store.Due(ctx, l.ref, p, farFuture, expireChunk)
+			if err != nil {
+				return err
+			}
+			ids := make([]string, len(rows))
+			for i := range rows {
+				ids[i] = rows[i].MessageID
+			}
+			if l.end(ctx, ids, messaging.StatusChange{Status: messaging.StatusCanceled, At: l.clock.Now(), Error: errDeleted()}) == 0 {
+				break
+			}
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p := range l.queues {
+		l.queues[p] = nil
+		l.spilled[p] = l.spills[p] != spills[p]
+	}
+	return nil
+}
+
+func errDeleted() *messaging.SendError {
+	return &messaging.SendError{Code: "CANCELED", Message: "The instance was deleted."}
 }
 
 func errExpired() *messaging.SendError {
@@ -92,27 +157,64 @@ func (l *lane) readDue(ctx context.Context, p messaging.Priority) error {
 	if l.horizon.After(now) {
 		now = l.horizon
 	}
+	if wanted {
+		l.beginRead()
+	}
 	l.mu.Unlock()
 	if !wanted {
 		return nil
 	}
 	rows, err := l.d.store.Due(ctx, l.ref, p, now, limit)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.endRead()
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for _, row := range rows {
-		if _, ok := l.known[row.MessageID]; !ok {
-			l.queues[p] = append(l.queues[p], row)
-			l.remember(row.MessageID, queued)
+		if _, ok := l.known[row.MessageID]; ok {
+			continue
 		}
+		l.unwait(row.MessageID) // its time has come: it stands before those behind it
+		l.queues[p] = append(l.queues[p], row)
+		l.remember(row.MessageID, queued)
 	}
-	slices.SortFunc(l.queues[p], func(a, b Parcel) int { return int(min(max(a.Position-b.Position, -1), 1)) })
-	if len(rows) < limit && l.spills[p] == spills {
+	slices.SortFunc(l.queues[p], func(a, b Parcel) int { return cmp.Compare(a.Position, b.Position) })
+	if len(rows) == limit {
+		l.leaveBehind(p, rows[limit-1].Position)
+	} else if l.spills[p] == spills {
 		l.spilled[p] = false
+		l.dropPastWaiters(p, now)
 	}
 	return nil
+}
+
+// leaveBehind returns to the database what stands behind a position: between
+// the two there are rows that did not fit, and they come first. l.mu is held.
+func (l *lane) leaveBehind(p messaging.Priority, last int64) {
+	l.queues[p] = slices.DeleteFunc(l.queues[p], func(q Parcel) bool {
+		if q.Position <= last {
+			return false
+		}
+		delete(l.known, q.MessageID)
+		return true
+	})
+}
+
+// dropPastWaiters forgets waiters of a priority whose time had come at now:
+// everything due was read, so what was not among it has left the outbox by
+// another way. l.mu is held.
+func (l *lane) dropPastWaiters(p messaging.Priority, now time.Time) {
+	for key, list := range l.waiting {
+		if key.priority != p {
+			continue
+		}
+		for _, w := range slices.Clone(list) {
+			if !w.Due.After(now) {
+				l.unwait(w.MessageID)
+			}
+		}
+	}
 }
 
 // load is what a lane takes out of its queues at once.
@@ -120,6 +222,14 @@ type load struct {
 	batch   []Parcel
 	records []messaging.Record // about messages that are not sent now
 	aside   []string           // the messages of these records
+	parked  []parking
+	expired []Waiter // what others may have waited for
+}
+
+// parking is a message that was set aside behind another one.
+type parking struct {
+	parcel  Parcel
+	blocker string
 }
 
 // take picks the next batch: high priority first, in order, passing over what
@@ -145,13 +255,13 @@ func (l *lane) pick(p *Parcel, now time.Time, out *load) {
 	case !now.Before(p.ExpiresAt):
 		out.aside = append(out.aside, p.MessageID)
 		out.records = append(out.records, l.change(p.MessageID, messaging.StatusChange{Status: messaging.StatusExpired, At: now, Error: errExpired()}))
-		l.unwait(p.key(), p.Position)
+		out.expired = append(out.expired, p.waiter(now))
 	case blocked:
 		out.aside = append(out.aside, p.MessageID)
+		out.parked = append(out.parked, parking{*p, blocker.MessageID})
 		out.records = append(out.records, l.change(p.MessageID, messaging.StatusChange{Status: messaging.StatusQueued, At: now, Due: blocker.Due, Parked: true}))
 		l.dues.push(blocker.Due)
 	default:
-		l.unwait(p.key(), p.Position)
 		out.batch = append(out.batch, *p)
 	}
 }
@@ -180,7 +290,7 @@ func (l *lane) send(ctx context.Context) error {
 		l.settle(&taken, outcomes, wakes)
 	}
 	l.d.report(ctx, taken.records)
-	l.forget(&taken)
+	l.unpark(ctx, l.forget(&taken))
 	return nil
 }
 
@@ -219,7 +329,7 @@ func (l *lane) settle(taken *load, outcomes []messaging.Outcome, wakes int64) {
 func (l *lane) putBack(p Parcel) {
 	q := l.queues[p.Priority]
 	i, _ := slices.BinarySearchFunc(q, p.Position, func(a Parcel, position int64) int {
-		return int(min(max(a.Position-position, -1), 1))
+		return cmp.Compare(a.Position, position)
 	})
 	l.queues[p.Priority] = slices.Insert(q, i, p)
 	l.known[p.MessageID] = queued
@@ -257,7 +367,9 @@ func (p *Parcel) waiter(due time.Time) Waiter {
 }
 
 // forget drops what has been recorded: the database knows better from now on.
-func (l *lane) forget(taken *load) {
+// It returns the waiters whose followers must be freed: those that expired, and
+// those that were ended while a message was being set aside behind them.
+func (l *lane) forget(taken *load) (free []Waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range taken.batch {
@@ -266,5 +378,13 @@ func (l *lane) forget(taken *load) {
 	for _, id := range taken.aside {
 		delete(l.known, id)
 	}
+	free = taken.expired
+	for i := range taken.parked {
+		p := &taken.parked[i]
+		if _, waits := l.waiters[p.blocker]; !waits {
+			free = append(free, p.parcel.waiter(time.Time{}))
+		}
+	}
 	l.armDue()
+	return free
 }
