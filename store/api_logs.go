@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"portaria/internal/fault"
 	"portaria/messaging"
 )
@@ -16,13 +18,51 @@ import (
 // memory for at most a quarter of a second and are written a few at a time
 // beside other writes, so that they never hold a commit up. They are not
 // promised: a crash loses those that wait, and what comes on top of maxLogChunks
-// is dropped and counted.
+// is dropped and counted. So is what callers without a key cause beyond a trickle:
+// anybody may knock, and nobody without a key may fill the disk.
 type LogBook struct {
 	store *Store
 
-	mu      sync.Mutex
-	chunks  [][]messaging.RequestLog // each of logChunk rows, but the last
-	dropped int64
+	mu        sync.Mutex
+	chunks    [][]messaging.RequestLog // each of logChunk rows, but the last
+	dropped   int64
+	strangers strangers
+}
+
+// strangers says how many rows may be written for callers without a key.
+type strangers struct {
+	limiter  *rate.Limiter
+	leftOut  int64
+	reported time.Time
+}
+
+const (
+	strangersPerSecond = 20
+	strangersBurst     = 100
+	// strangersReport is how often the log tells how many were left out: it
+	// would be a way to fill the disk too.
+	strangersReport = time.Minute
+)
+
+// admit reports whether one more row may be written at now, and counts it when
+// not.
+func (s *strangers) admit(now time.Time) bool {
+	if s.limiter.AllowN(now, 1) {
+		return true
+	}
+	s.leftOut++
+	return false
+}
+
+// report returns how many rows were left out since the last report, when it is
+// time to tell, and 0 otherwise.
+func (s *strangers) report(now time.Time) int64 {
+	if s.leftOut == 0 || now.Sub(s.reported) < strangersReport {
+		return 0
+	}
+	n := s.leftOut
+	s.leftOut, s.reported = 0, now
+	return n
 }
 
 const (
@@ -32,12 +72,17 @@ const (
 )
 
 // LogBook returns a book that writes to this store while its Run lasts.
-func (s *Store) LogBook() *LogBook { return &LogBook{store: s} }
+func (s *Store) LogBook() *LogBook {
+	return &LogBook{store: s, strangers: strangers{limiter: rate.NewLimiter(strangersPerSecond, strangersBurst)}}
+}
 
 // Log takes a row. It never blocks.
 func (l *LogBook) Log(row messaging.RequestLog) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if row.WorkspaceID == "" && !l.strangers.admit(time.Now()) {
+		return
+	}
 	last := len(l.chunks) - 1
 	if last < 0 || len(l.chunks[last]) == logChunk {
 		if len(l.chunks) == maxLogChunks {
@@ -69,14 +114,17 @@ func (l *LogBook) Run(ctx context.Context) error {
 // Flush writes all rows that wait.
 func (l *LogBook) Flush() error {
 	l.mu.Lock()
-	chunks, dropped := l.chunks, l.dropped
+	chunks, dropped, leftOut := l.chunks, l.dropped, l.strangers.report(time.Now())
 	l.chunks, l.dropped = nil, 0
 	l.mu.Unlock()
+	if leftOut > 0 {
+		l.store.log.Warn("requests without a valid key not logged: too many", "rows", leftOut)
+	}
 	if dropped > 0 {
 		l.store.log.Warn("request logs dropped: the database does not keep up", "rows", dropped)
 	}
 	for _, chunk := range chunks {
-		if err := l.store.committer.submit(stationLog, chunk, nil); err != nil {
+		if err := l.store.committer.submit(context.Background(), stationLog, chunk, nil); err != nil {
 			return fmt.Errorf("request logs: %w", err)
 		}
 	}

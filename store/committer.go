@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"portaria/internal/fault"
 )
@@ -67,15 +69,23 @@ func newCommitter(s *Store) *committer {
 	return c
 }
 
-// submit hands in a job and waits until it is durable. It does not give up
-// when the caller's context ends: the job may be in a transaction already, and
-// a caller that is told "canceled" would not know whether it happened.
-func (c *committer) submit(st station, payload any, after func()) error {
+// maxPending bounds the jobs that wait while the database does not keep up.
+const maxPending = 1 << 16
+
+// submit hands in a job and waits until it is durable. When the caller's
+// context ends first, the caller is told UNAVAILABLE, but the job goes on: it
+// may be in a transaction already, and if it commits, after is called all the
+// same.
+func (c *committer) submit(ctx context.Context, st station, payload any, after func()) error {
 	j := &job{station: st, payload: payload, after: after, done: make(chan struct{})}
 	c.mu.Lock()
 	if c.stopped {
 		c.mu.Unlock()
 		return fault.ErrShuttingDown
+	}
+	if len(c.pending) >= maxPending {
+		c.mu.Unlock()
+		return ErrDatabaseBusy
 	}
 	c.pending = append(c.pending, j)
 	c.mu.Unlock()
@@ -83,8 +93,12 @@ func (c *committer) submit(st station, payload any, after func()) error {
 	case c.wake <- struct{}{}:
 	default:
 	}
-	<-j.done
-	return j.err
+	select {
+	case <-j.done:
+		return j.err
+	case <-ctx.Done():
+		return ErrDatabaseBusy.Because(ctx.Err())
+	}
 }
 
 // stop refuses further jobs, finishes those in hand and ends the goroutine.
@@ -150,6 +164,9 @@ func (c *committer) commit(batch []*job) {
 	if err == nil {
 		return
 	}
+	if errors.Is(err, errInDoubt) && c.resolve(batch) {
+		return
+	}
 	if len(batch) == 1 {
 		batch[0].err = err
 		return
@@ -157,16 +174,43 @@ func (c *committer) commit(batch []*job) {
 	c.store.log.Warn("group commit failed, trying its writes one by one", "writes", len(batch), "error", err)
 	for i := range batch {
 		batch[i].err = nil
-		if err := c.try(batch[i : i+1]); err != nil {
+		one := batch[i : i+1]
+		if err := c.try(one); err != nil && !(errors.Is(err, errInDoubt) && c.resolve(one)) {
 			batch[i].err = err
 		}
 	}
 }
 
+// errInDoubt is the error of a COMMIT that was not answered: it may have
+// happened.
+var errInDoubt = errors.New("the commit was not answered")
+
+// resolve finds out whether a batch whose COMMIT was not answered is durable,
+// by looking for one of its messages. It asks until the database answers: no
+// other write could go on meanwhile either. A batch without a message can
+// simply be repeated, because every other record is recognised when it comes
+// again.
+func (c *committer) resolve(batch []*job) (durable bool) {
+	i := slices.IndexFunc(batch, func(j *job) bool { return j.station == stationAccept && j.err == nil })
+	if i < 0 {
+		return false
+	}
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		durable, err := c.store.hasMessage(batch[i].payload.(*acceptance))
+		if err == nil {
+			c.store.log.Warn("the answer to a commit was lost", "writes", len(batch), "durable", durable)
+			return durable
+		}
+		select {
+		case <-time.After(wait):
+		case <-c.quit:
+			return false // the next process reads what is durable
+		}
+	}
+}
+
 // try applies a batch in one transaction. A nil error means committed; jobs
-// may still carry errors of their own. A COMMIT whose answer is lost is an
-// error here though it may have happened: callers see UNAVAILABLE, never a
-// false 202, and the ids of the rows keep a repeat from doubling them.
+// may still carry errors of their own. errInDoubt means that it may be.
 func (c *committer) try(batch []*job) (err error) {
 	c.store.writing.Lock()
 	defer c.store.writing.Unlock()
@@ -180,7 +224,10 @@ func (c *committer) try(batch []*job) (err error) {
 		return errors.Join(err, c.conn.end(ctx, "ROLLBACK"))
 	}
 	if err := c.conn.end(ctx, "COMMIT"); err != nil {
-		return fmt.Errorf("commit: %w", explain(err))
+		if err = explain(err); isRefusal(err) {
+			return fmt.Errorf("commit: %w", err)
+		}
+		return fmt.Errorf("%w: %w", errInDoubt, ErrDatabaseUnreachable.Because(err))
 	}
 	c.store.commits.Add(1)
 	c.store.tell(notices)

@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -116,9 +118,16 @@ func openSQLite(ctx context.Context, dir string) (w, r *sqlx.DB, err error) {
 	return w, r, nil
 }
 
+// openPostgres connects through a dialer that notices a peer which has gone
+// without a word: otherwise a write would wait for it for many minutes.
 func openPostgres(ctx context.Context, dsn string) (w, r *sqlx.DB, err error) {
-	db, err := connect(ctx, "postgres", dsn)
+	connector, err := pq.NewConnector(dsn)
 	if err != nil {
+		return nil, nil, ErrDatabaseURL.Because(withoutPassword(err, dsn))
+	}
+	connector.Dialer(watchfulDialer{})
+	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
+	if err := ping(ctx, db, dsn); err != nil {
 		return nil, nil, err
 	}
 	db.SetMaxOpenConns(20)
@@ -128,16 +137,21 @@ func openPostgres(ctx context.Context, dsn string) (w, r *sqlx.DB, err error) {
 }
 
 func connect(ctx context.Context, driver, dsn string) (*sqlx.DB, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
 	db, err := sqlx.Open(driver, dsn)
 	if err != nil {
 		return nil, ErrDatabaseUnreachable.Because(withoutPassword(err, dsn))
 	}
+	return db, ping(ctx, db, dsn)
+}
+
+// ping waits for the first answer, and closes the pool when there is none.
+func ping(ctx context.Context, db *sqlx.DB, dsn string) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(explain(withoutPassword(err, dsn)), db.Close())
+		return errors.Join(explain(withoutPassword(err, dsn)), db.Close())
 	}
-	return db, nil
+	return nil
 }
 
 // withoutPassword keeps a password in the address out of an error's text.
@@ -183,6 +197,8 @@ func explain(err error) error {
 	}
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		switch e.Code.Class() {
+		case "40":
+			return ErrDatabaseBusy.Because(err) // a deadlock or a serialization failure: the same call may succeed
 		case "53":
 			return ErrDiskFull.Because(err)
 		case "28", "3D", "57", "08":
@@ -194,6 +210,16 @@ func explain(err error) error {
 		return ErrDatabaseUnreachable.Because(err)
 	}
 	return err
+}
+
+// isRefusal reports whether a database answered that it did not do what it was
+// asked. Without such an answer it may have done it.
+func isRefusal(err error) bool {
+	if e, ok := errors.AsType[*pq.Error](err); ok {
+		return e.Code.Class() != "57" && e.Code.Class() != "08"
+	}
+	_, ok := errors.AsType[*sqlite.Error](err)
+	return ok
 }
 
 // isUnique reports whether err is a violated unique constraint.
@@ -208,7 +234,8 @@ func isUnique(err error) bool {
 }
 
 func isConnectionError(err error) bool {
-	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return true
 	}
 	_, ok := errors.AsType[interface {

@@ -96,17 +96,42 @@ func (s *Store) InsertInstance(ctx context.Context, i messaging.Instance, claim 
 	})
 }
 
-// UpdateInstance stores an instance's metadata and settings.
-func (s *Store) UpdateInstance(ctx context.Context, i messaging.Instance) error {
-	const q = `UPDATE instances SET metadata = $1, settings = $2
-		WHERE workspace_id = $3 AND environment = $4 AND id = $5 AND deleted_at = 0`
-	return s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, q, string(i.Metadata), string(i.Settings), i.WorkspaceID, string(i.Environment), i.ID)
+const (
+	// selectInstanceToChange locks what it reads where writers run side by side.
+	selectInstanceToChange = `SELECT ` + instanceColumns + ` FROM instances
+		WHERE workspace_id = $1 AND environment = $2 AND id = $3 AND deleted_at = 0
+		FOR UPDATE -- only: postgres
+`
+	updateInstance = `UPDATE instances SET metadata = $1, settings = $2
+		WHERE workspace_id = $3 AND environment = $4 AND id = $5`
+)
+
+// ChangeInstance reads an instance, lets change alter its metadata and
+// settings, and stores them, with nobody writing in between. Fault:
+// instances.ErrNotFound. An error of change is returned, and nothing is stored.
+func (s *Store) ChangeInstance(ctx context.Context, workspace string, env messaging.Environment, id string, change func(*messaging.Instance) error) (i messaging.Instance, err error) {
+	err = s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
+		var row instanceRow
+		err := tx.GetContext(ctx, &row, s.engine.sql(selectInstanceToChange), workspace, string(env), id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return instances.ErrNotFound
+		}
 		if err != nil {
+			return fmt.Errorf("instance: %w", err)
+		}
+		i = row.instance()
+		if err := change(&i); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, updateInstance, string(i.Metadata), string(i.Settings), workspace, string(env), id); err != nil {
 			return fmt.Errorf("update instance: %w", err)
 		}
 		return bump(ctx, tx, "instances")
 	})
+	if err != nil {
+		return messaging.Instance{}, err
+	}
+	return i, nil
 }
 
 // DeleteInstance hides an instance, takes it out of every key's lock, and
@@ -160,14 +185,26 @@ func (r *recording) applyInstance(ctx context.Context, c messaging.InstanceChang
 	if !news {
 		return nil
 	}
-	if _, err := r.b.exec(ctx, `UPDATE epochs SET value = value + 1 WHERE topic = 'instances'`); err != nil {
-		return err
-	}
+	r.instances = true
 	i := row.instance()
 	r.events.add(messaging.Event{
 		Type: c.Type, WorkspaceID: c.WorkspaceID, Environment: c.Environment, InstanceID: c.InstanceID,
 		Timestamp: c.At, Instance: &i,
 	})
+	return nil
+}
+
+// saveEpoch tells other processes that instances have changed. Every writer
+// locks the heads of the events first and the epochs behind them, so that two
+// processes on one PostgreSQL never wait for each other.
+func (r *recording) saveEpoch(ctx context.Context) error {
+	const q = `UPDATE epochs SET value = value + 1 WHERE topic = 'instances'`
+	if !r.instances {
+		return nil
+	}
+	if _, err := r.b.exec(ctx, q); err != nil {
+		return fmt.Errorf("epoch: %w", err)
+	}
 	return nil
 }
 

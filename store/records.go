@@ -14,11 +14,11 @@ import (
 // inbound messages and the states of instances, and appends an event for each
 // thing that was new, in one commit shared with other callers. A record that
 // comes late or twice changes nothing. When Report returns nil, all is durable.
-func (s *Store) Report(_ context.Context, records ...messaging.Record) error {
+func (s *Store) Report(ctx context.Context, records ...messaging.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	return s.committer.submit(stationRecord, records, nil)
+	return s.committer.submit(ctx, stationRecord, records, nil)
 }
 
 // applyRecords works in four strokes, whatever the number of records: read the
@@ -53,6 +53,8 @@ type recording struct {
 	messages map[string]*recorded
 	order    []*recorded
 	received []received
+	// instances says that the state of one has changed.
+	instances bool
 }
 
 // recorded is a message named in a batch.
@@ -211,7 +213,10 @@ func (r *recording) save(ctx context.Context) error {
 			return fmt.Errorf("save states: %w", err)
 		}
 	}
-	return r.saveReceived(ctx)
+	if err := r.saveReceived(ctx); err != nil {
+		return err
+	}
+	return r.saveEpoch(ctx)
 }
 
 // allSequences is what a message's row says of its events from now on.

@@ -22,9 +22,9 @@ var (
 
 // Carry stores what the simulated network takes, in a commit shared with other
 // callers. A message that its instance carried before stays as it was.
-func (s *Store) Carry(_ context.Context, batch []sandbox.Carried) ([]sandbox.Taken, error) {
+func (s *Store) Carry(ctx context.Context, batch []sandbox.Carried) ([]sandbox.Taken, error) {
 	c := &carrying{batch: batch, taken: make([]sandbox.Taken, len(batch))}
-	if err := s.committer.submit(stationCarry, c, nil); err != nil {
+	if err := s.committer.submit(ctx, stationCarry, c, nil); err != nil {
 		return nil, fmt.Errorf("carry: %w", err)
 	}
 	return c.taken, nil
@@ -172,11 +172,11 @@ func carriedBefore(ctx context.Context, b *batchConn, key sandbox.CarriageKey) (
 
 // Settle forgets what is owed for messages, in a commit shared with other
 // callers.
-func (s *Store) Settle(_ context.Context, keys []sandbox.CarriageKey) error {
+func (s *Store) Settle(ctx context.Context, keys []sandbox.CarriageKey) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	if err := s.committer.submit(stationSettle, keys, nil); err != nil {
+	if err := s.committer.submit(ctx, stationSettle, keys, nil); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
 	return nil

@@ -1,0 +1,121 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"portaria/messaging"
+	"portaria/outbox"
+	"portaria/store/storetest"
+)
+
+// A COMMIT may happen and its answer be lost. The caller must hear that the
+// message was accepted, and its lane must get it: otherwise it would wait,
+// stored and unsent, until the next restart.
+func TestACommitWhoseAnswerIsLostIsFoundOut(t *testing.T) {
+	o := storetest.Options(t, "postgres")
+	proxy := newCuttingProxy(t, o.DatabaseURL)
+	o.DatabaseURL = proxy.url
+	s := storetest.Open(t, o)
+	tenancy := storetest.Workspace(t, s, "w")
+	i := storetest.Instance(t, s, tenancy, "one")
+	first := storetest.Message(i, "15005550006", "x")
+	accept(t, s, &first) // the statements are prepared
+
+	for _, callers := range []int{1, 20} {
+		proxy.cutAtCommit.Store(true)
+		var handed atomic.Int64
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				m := storetest.Message(i, "15005550006", "x")
+				err := s.Accept(context.Background(), outbox.Acceptance{Message: &m}, func(int64) { handed.Add(1) })
+				if err != nil {
+					t.Errorf("accept: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if proxy.cutAtCommit.Load() {
+			t.Fatal("no commit was cut")
+		}
+		if got := handed.Load(); got != int64(callers) {
+			t.Errorf("%d of %d messages were handed to their lane", got, callers)
+		}
+	}
+	stored, err := s.Messages(t.Context(), tenancy, messaging.MessageFilter{}, messaging.Page{Limit: 100})
+	if err != nil || len(stored) != 22 {
+		t.Errorf("%d messages stored, %v; want 22", len(stored), err)
+	}
+}
+
+// cuttingProxy stands before PostgreSQL and, once, keeps the answer to a COMMIT
+// for itself and closes the connection.
+type cuttingProxy struct {
+	url         string
+	cutAtCommit atomic.Bool
+}
+
+func newCuttingProxy(t *testing.T, database string) *cuttingProxy {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := new(cuttingProxy)
+	server := u.Host
+	u.Host = l.Addr().String()
+	p.url = u.String()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { p.relay(t, client, server) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		wg.Wait()
+	})
+	return p
+}
+
+func (p *cuttingProxy) relay(t *testing.T, client net.Conn, address string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Errorf("proxy: %v", err)
+		return
+	}
+	defer server.Close()
+	go func() {
+		_, _ = io.Copy(server, client)
+		_ = server.Close()
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := server.Read(buf)
+		if err != nil {
+			return
+		}
+		if bytes.Contains(buf[:n], []byte("COMMIT\x00")) && p.cutAtCommit.CompareAndSwap(true, false) {
+			return
+		}
+		if _, err := client.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
