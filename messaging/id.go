@@ -1,10 +1,12 @@
 package messaging
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -33,6 +35,34 @@ func NewID(prefix IDPrefix, at time.Time) string {
 	var b [16]byte
 	rand.Read(b[6:])
 	return encodeULID(prefix, at, &b)
+}
+
+// IDSource draws ids that rise with every draw, so that a list by id is a list
+// by age also within a millisecond and whatever the clock does. The zero value
+// is ready; it is safe for concurrent use.
+type IDSource struct {
+	mu   sync.Mutex
+	last [16]byte
+}
+
+// Next draws an id of the given time, or of the latest time drawn so far.
+func (s *IDSource) Next(prefix IDPrefix, at time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
+	if bytes.Compare(ms[2:], s.last[:6]) > 0 {
+		copy(s.last[:6], ms[2:])
+		rand.Read(s.last[6:])
+		s.last[6] &= 0x7f // room to count up
+	} else {
+		for i := len(s.last) - 1; i >= 0; i-- {
+			if s.last[i]++; s.last[i] != 0 {
+				break
+			}
+		}
+	}
+	return encodeBytes(prefix, &s.last)
 }
 
 // NewEventID draws the id of an event. The first five bytes behind the time
@@ -84,7 +114,10 @@ func encodeULID(prefix IDPrefix, at time.Time, b *[16]byte) string {
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
 	copy(b[:6], ms[2:])
+	return encodeBytes(prefix, b)
+}
 
+func encodeBytes(prefix IDPrefix, b *[16]byte) string {
 	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 	out := make([]byte, len(prefix)+ulidLen)
 	copy(out, prefix)

@@ -47,7 +47,7 @@ func (d *Dispatcher) message(draft *Draft) (messaging.Message, error) {
 	lane := LaneRef{WorkspaceID: draft.Tenancy.Workspace(), Environment: env, InstanceID: draft.Instance.ID}
 	now := d.clocks(lane).Now().Truncate(time.Microsecond)
 	m := messaging.Message{
-		ID: messaging.NewID(messaging.MessagePrefix, now), WorkspaceID: lane.WorkspaceID, Environment: env,
+		ID: d.ids.Next(messaging.MessagePrefix, time.Now()), WorkspaceID: lane.WorkspaceID, Environment: env,
 		InstanceID: lane.InstanceID, Direction: messaging.Outbound, Peer: to, Content: draft.Content, Metadata: draft.Metadata,
 		Priority: draft.Priority, WAMessageID: messaging.NewWAMessageID(), KeyID: draft.KeyID, Lineage: draft.Lineage,
 		Sandbox: draft.Sandbox, CreatedAt: now, State: messaging.State{Status: messaging.StatusQueued},

@@ -44,6 +44,7 @@ type Dispatcher struct {
 	refuses  func(messaging.Address) bool
 	log      *slog.Logger
 	inFlight *semaphore.Weighted
+	ids      messaging.IDSource // by the machine's time: a sandbox clock may stand still
 
 	ctx    context.Context // ends when lanes must stop
 	cancel context.CancelFunc
