@@ -63,6 +63,10 @@ func TestRowsOfStrangersLiveAWeek(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		tenancy := storetest.Workspace(t, s, "w")
 		now, book := time.Now(), s.LogBook()
+		const crowd = 4100 // more than a sweep looks through at once
+		for range crowd {
+			book.Log(messaging.RequestLog{WorkspaceID: tenancy.Workspace(), Environment: messaging.Test, At: now.Add(-12 * day), Route: "/v1/me"})
+		}
 		for age := 12 * day; age >= 0; age -= day {
 			book.Log(messaging.RequestLog{At: now.Add(-age), Route: "/v1/*", Status: 401})
 			book.Log(messaging.RequestLog{WorkspaceID: tenancy.Workspace(), Environment: messaging.Test, At: now.Add(-age), Route: "/v1/me"})
@@ -73,7 +77,10 @@ func TestRowsOfStrangersLiveAWeek(t *testing.T) {
 		for _, c := range []struct {
 			after            time.Duration
 			strangers, known int
-		}{{0, 8, 13}, {time.Hour, 7, 13}, {3*day + time.Hour, 4, 13}, {8 * day, 0, 13}, {19*day + time.Hour, 0, 11}} {
+		}{
+			{0, 8, crowd + 13}, {time.Hour, 7, crowd + 13}, {3*day + time.Hour, 4, crowd + 13}, {8 * day, 0, crowd + 13},
+			{19*day + time.Hour, 0, 11},
+		} {
 			if err := s.Sweep(t.Context(), now.Add(c.after)); err != nil {
 				t.Fatal(err)
 			}

@@ -11,6 +11,7 @@ import (
 // conn is what writes a transaction: the committer's connection, or a
 // transaction of its own.
 type conn interface {
+	dialect() engine
 	query(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 	exec(ctx context.Context, text string, args ...any) (sql.Result, error)
 	write(ctx context.Context, r *rows, args []any) error
@@ -21,6 +22,8 @@ type txConn struct {
 	engine engine
 	tx     *sqlx.Tx
 }
+
+func (t txConn) dialect() engine { return t.engine }
 
 func (t txConn) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
 	return t.tx.QueryContext(ctx, t.engine.sql(text), args...)
@@ -87,6 +90,8 @@ func (b *batchConn) close() {
 	_ = b.conn.Close()
 	b.conn, b.stmts = nil, nil
 }
+
+func (b *batchConn) dialect() engine { return b.store.engine }
 
 func (b *batchConn) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := b.stmts[text]; ok {

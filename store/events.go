@@ -42,11 +42,13 @@ func (l *eventLog) add(e messaging.Event) int {
 // sequence returns the number of the event at an index, once number has run.
 func (l *eventLog) sequence(index int) int64 { return l.events[index].Sequence }
 
-// nextSequences takes the next numbers of a tenancy, and lastSequence reads the
-// last of them: on SQLite a RETURNING would cost a table of its own.
+// nextSequences takes the next numbers of a tenancy. On SQLite a RETURNING would
+// cost a table of its own; there, lastSequence reads the last of them.
 const (
 	nextSequences = `INSERT INTO event_heads (workspace_id, environment, sequence) VALUES ($1, $2, $3)
-		ON CONFLICT (workspace_id, environment) DO UPDATE SET sequence = event_heads.sequence + excluded.sequence`
+		ON CONFLICT (workspace_id, environment) DO UPDATE SET sequence = event_heads.sequence + excluded.sequence
+		RETURNING sequence -- only: postgres
+		`
 
 	lastSequence = `SELECT sequence FROM event_heads WHERE workspace_id = $1 AND environment = $2`
 )
@@ -113,10 +115,12 @@ func (l *eventLog) number(ctx context.Context, b conn) error {
 // takeSequences takes n numbers of a tenancy and returns the last of them. Its
 // row stays locked until the commit.
 func takeSequences(ctx context.Context, b conn, k tenancyKey, n int64) (last int64, err error) {
-	if _, err := b.exec(ctx, nextSequences, k.workspace, k.environment, n); err != nil {
-		return 0, err
+	var found *sql.Rows
+	if b.dialect().roundTrips {
+		found, err = b.query(ctx, nextSequences, k.workspace, k.environment, n)
+	} else if _, err = b.exec(ctx, nextSequences, k.workspace, k.environment, n); err == nil {
+		found, err = b.query(ctx, lastSequence, k.workspace, k.environment)
 	}
-	found, err := b.query(ctx, lastSequence, k.workspace, k.environment)
 	if err != nil {
 		return 0, err
 	}

@@ -71,10 +71,14 @@ const (
 // insertMessages leaves out the columns that change: they begin at their
 // defaults.
 var insertMessages = &rows{
-	head: insertInto + `messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
-		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events) `,
-	columns: slices.Concat(repeat(text, 10), repeat(number, 2), repeat(text, 5), repeat(number, 3), repeat(text, 2)),
+	head:    insertInto + messagesInto,
+	columns: messageKinds,
 }
+
+var messageKinds = slices.Concat(repeat(text, 10), repeat(number, 2), repeat(text, 5), repeat(number, 3), repeat(text, 2))
+
+const messagesInto = `messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
+		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events) `
 
 // storedMessage is a message with the columns that must be encoded. It is made
 // on the caller's goroutine: the committer has enough to do.
