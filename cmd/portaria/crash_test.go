@@ -16,6 +16,9 @@ import (
 const (
 	crashSends     = 5000
 	crashInstances = 5
+	// crashBacklog messages wait for one time, in the order of their answers,
+	// while the server is killed around them.
+	crashBacklog = 300
 )
 
 // killsAt are the numbers of accepted messages at which the server is killed.
@@ -38,6 +41,7 @@ func TestKillingTheServerDuringSendsLosesAndDoublesNothing(t *testing.T) {
 				g.do(key, http.MethodPost, "/v1/instances", fmt.Sprintf(`{"name":%q}`, names[n]), http.StatusCreated, nil)
 			}
 
+			backlog := scheduleBacklog(t, g, key)
 			var accepted atomic.Int64
 			killer := make(chan struct{})
 			go func() {
@@ -51,10 +55,35 @@ func TestKillingTheServerDuringSendsLosesAndDoublesNothing(t *testing.T) {
 			sent := sendFromAll(t, g, key, names, &accepted)
 			<-killer
 
-			g.waitForAll(key, crashSends, "read")
+			g.waitForAll(key, crashSends+crashBacklog, "read")
+			for instance, ids := range backlog {
+				sent[instance] = ids
+			}
 			checkCarriages(t, g.carriages(key), sent)
 		})
 	}
+}
+
+// scheduleBacklog accepts messages of an instance of their own, all due at one
+// time a few seconds ahead, and returns their ids by that instance.
+func scheduleBacklog(t *testing.T, g *gatewayProcess, key string) map[string][]string {
+	t.Helper()
+	g.do(key, http.MethodPost, "/v1/instances", `{"name":"backlog"}`, http.StatusCreated, nil)
+	at := time.Now().Add(4 * time.Second).UTC().Format(time.RFC3339Nano)
+	var instance string
+	var ids []string
+	for n := range crashBacklog {
+		var m struct {
+			ID         string `json:"id"`
+			InstanceID string `json:"instance_id"`
+		}
+		body := fmt.Sprintf(`{"to":"+1202555%04d","text":"later %d","send_at":%q}`, n%20, n, at)
+		if err := g.insist(key, "/v1/instances/backlog/messages", body, "later-"+strconv.Itoa(n), &m); err != nil {
+			t.Fatal(err)
+		}
+		instance, ids = m.InstanceID, append(ids, m.ID)
+	}
+	return map[string][]string{instance: ids}
 }
 
 // sendFromAll sends crashSends messages, each instance's one after another, and
