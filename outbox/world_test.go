@@ -106,7 +106,6 @@ type network struct {
 	open    bool
 	judge   func(m messaging.Outgoing) *messaging.Outcome // nil: carry
 	carried []string
-	tries   map[string]int
 }
 
 func (n *network) Channel(string) (messaging.Channel, bool) {

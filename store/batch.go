@@ -50,22 +50,36 @@ type batchConn struct {
 	texts map[textKey]string // of multi-row statements
 }
 
+// begin opens a transaction. A connection that broke while it was idle shows
+// only now; nothing was said on it yet, so another one is tried.
 func (b *batchConn) begin(ctx context.Context) error {
-	if b.conn == nil {
-		conn, err := b.store.w.Conn(ctx)
-		if err != nil {
+	kept := b.conn != nil
+	err := b.connect(ctx)
+	if err == nil {
+		err = b.end(ctx, b.store.engine.begin)
+	}
+	if err != nil && kept {
+		return b.begin(ctx)
+	}
+	return err
+}
+
+func (b *batchConn) connect(ctx context.Context) error {
+	if b.conn != nil {
+		return nil
+	}
+	conn, err := b.store.w.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	b.conn, b.stmts, b.texts = conn, make(map[string]*sql.Stmt), make(map[textKey]string)
+	for _, q := range b.store.engine.session {
+		if _, err := conn.ExecContext(ctx, q); err != nil {
+			b.close()
 			return err
 		}
-		b.conn, b.stmts = conn, make(map[string]*sql.Stmt)
-		b.texts = make(map[textKey]string)
-		for _, q := range b.store.engine.session {
-			if _, err := conn.ExecContext(ctx, q); err != nil {
-				b.close()
-				return err
-			}
-		}
 	}
-	return b.end(ctx, b.store.engine.begin)
+	return nil
 }
 
 // end runs one of BEGIN, COMMIT and ROLLBACK; an error costs the connection,
@@ -106,7 +120,7 @@ func (b *batchConn) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 }
 
 func (b *batchConn) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	s, err := b.stmt(ctx, text)
+	s, err := b.stmt(ctx, text) //nolint:sqlclosecheck // it is kept for the next batch
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +128,7 @@ func (b *batchConn) exec(ctx context.Context, text string, args ...any) (sql.Res
 }
 
 func (b *batchConn) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	s, err := b.stmt(ctx, text)
+	s, err := b.stmt(ctx, text) //nolint:sqlclosecheck // it is kept for the next batch
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +136,7 @@ func (b *batchConn) query(ctx context.Context, text string, args ...any) (*sql.R
 }
 
 // each runs a statement over many rows through run, once or in a few parts.
-func (b *batchConn) each(ctx context.Context, r *rows, args []any, run func(text string, n int, args []any) error) error {
+func (b *batchConn) each(r *rows, args []any, run func(text string, n int, args []any) error) error {
 	return b.store.engine.each(r, args, func(n int, args []any) error {
 		key := textKey{r, n}
 		if b.store.engine.arrays {
@@ -145,7 +159,7 @@ type textKey struct {
 
 // write runs a statement over many rows that returns nothing.
 func (b *batchConn) write(ctx context.Context, r *rows, args []any) error {
-	return b.each(ctx, r, args, func(text string, _ int, args []any) error {
+	return b.each(r, args, func(text string, _ int, args []any) error {
 		_, err := b.exec(ctx, text, args...)
 		return err
 	})
@@ -153,7 +167,7 @@ func (b *batchConn) write(ctx context.Context, r *rows, args []any) error {
 
 // insertOne inserts one row, and reports whether it was new.
 func (b *batchConn) insertOne(ctx context.Context, r *rows, args []any) (fresh bool, err error) {
-	err = b.each(ctx, r, args, func(text string, _ int, args []any) error {
+	err = b.each(r, args, func(text string, _ int, args []any) error {
 		res, err := b.exec(ctx, text, args...)
 		if err != nil {
 			return err

@@ -175,7 +175,11 @@ func (c *committer) commit(batch []*job) {
 	for i := range batch {
 		batch[i].err = nil
 		one := batch[i : i+1]
-		if err := c.try(one); err != nil && !(errors.Is(err, errInDoubt) && c.resolve(one)) {
+		err := c.try(one)
+		if errors.Is(err, errInDoubt) && c.resolve(one) {
+			continue
+		}
+		if err != nil {
 			batch[i].err = err
 		}
 	}

@@ -15,7 +15,7 @@ var (
 	ErrDatabaseOutdated = fault.New(fault.Unavailable, "DATABASE_OUTDATED",
 		"The database has not been migrated to this version: run `portaria migrate up`.")
 	ErrDatabaseLocked = fault.New(fault.Unavailable, "DATABASE_IN_USE",
-		"Another server already uses this data directory: stop it, or choose another --data-dir.")
+		"Another server already runs on this database: stop it, or choose another --data-dir or DATABASE_URL.")
 	ErrDatabaseBusy = fault.New(fault.Unavailable, "DATABASE_BUSY",
 		"The database is locked by another process; try again.")
 	ErrDiskFull = fault.New(fault.Unavailable, "DATABASE_FULL",

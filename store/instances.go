@@ -174,19 +174,15 @@ func (r *recording) applyInstance(ctx context.Context, c messaging.InstanceChang
 	if err != nil {
 		return fmt.Errorf("instance state: %w", err)
 	}
-	var row instanceRow
-	news := found.Next()
-	if news {
-		err = sqlx.StructScan(found, &row)
-	}
-	if err := errorsJoinClose(errors.Join(err, found.Err()), found); err != nil {
+	var changed []instanceRow
+	if err := errorsJoinClose(sqlx.StructScan(found, &changed), found); err != nil {
 		return fmt.Errorf("instance state: %w", err)
 	}
-	if !news {
+	if len(changed) == 0 {
 		return nil
 	}
 	r.instances = true
-	i := row.instance()
+	i := changed[0].instance()
 	r.events.add(messaging.Event{
 		Type: c.Type, WorkspaceID: c.WorkspaceID, Environment: c.Environment, InstanceID: c.InstanceID,
 		Timestamp: c.At, Instance: &i,

@@ -71,14 +71,28 @@ func TestADatabaseNewerThanTheBinaryIsRefused(t *testing.T) {
 	}
 }
 
-func TestASecondServerOnOneSQLiteFileIsRefused(t *testing.T) {
-	o := store.Options{DataDir: t.TempDir(), Exclusive: true}
-	storetest.Open(t, o)
-	if _, err := store.Open(t.Context(), o); !errors.Is(err, store.ErrDatabaseLocked) {
-		t.Errorf("second Open = %v, want DATABASE_IN_USE", err)
+// Two servers would each hold all lanes and send everything twice as often.
+func TestASecondServerOnOneDatabaseIsRefused(t *testing.T) {
+	for _, engine := range storetest.Engines {
+		t.Run(engine, func(t *testing.T) {
+			o := storetest.Options(t, engine)
+			o.Exclusive = true
+			first, err := store.Open(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Open(t.Context(), o); !errors.Is(err, store.ErrDatabaseLocked) {
+				t.Errorf("second Open = %v, want DATABASE_IN_USE", err)
+			}
+			beside := o
+			beside.Exclusive = false
+			storetest.Open(t, beside) // an admin command beside the server
+			if err := first.Close(); err != nil {
+				t.Fatal(err)
+			}
+			storetest.Open(t, o) // the lock goes with its holder
+		})
 	}
-	o.Exclusive = false
-	storetest.Open(t, o) // an admin command beside the server
 }
 
 func TestUnusableDatabasesSayWhatToDo(t *testing.T) {

@@ -102,7 +102,7 @@ func (r *recording) load(ctx context.Context) error {
 	for _, m := range r.order {
 		keys = append(keys, m.workspace, string(m.environment), m.id)
 	}
-	return r.b.each(ctx, selectStates, keys, func(text string, _ int, args []any) error {
+	return r.b.each(selectStates, keys, func(text string, _ int, args []any) error {
 		found, err := r.b.query(ctx, text, args...)
 		if err != nil {
 			return err

@@ -73,7 +73,7 @@ func applyCarriages(ctx context.Context, b *batchConn, jobs []*job) error {
 		}
 	}
 	left := slots
-	err := b.each(ctx, insertCarriages, args, func(text string, n int, args []any) error {
+	err := b.each(insertCarriages, args, func(text string, n int, args []any) error {
 		chunk := left[:n]
 		left = left[n:]
 		inserted, err := b.exec(ctx, text, args...)

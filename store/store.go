@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +24,7 @@ type Options struct {
 	DatabaseURL string
 	// DataDir holds the SQLite file; it must exist.
 	DataDir string
-	// Exclusive refuses to open a SQLite file that another exclusive store has
+	// Exclusive refuses to open a database that another exclusive store has
 	// open. The server sets it; admin commands do not.
 	Exclusive bool
 	Logger    *slog.Logger
@@ -35,7 +34,7 @@ type Options struct {
 type Store struct {
 	engine engine
 	w, r   *sqlx.DB
-	lock   *os.File
+	lock   serverLock
 	log    *slog.Logger
 
 	// writing orders the writers of this process fairly: SQLite's own lock is
@@ -59,7 +58,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{engine: sqliteEngine, log: o.Logger, node: rand.Int64N(1 << nodeBits)}
 	if err := s.open(ctx, o); err != nil {
-		s.unlock()
+		s.lock.release()
 		return nil, err
 	}
 	s.committer = newCommitter(s)
@@ -76,8 +75,13 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 			return ErrDatabaseURL
 		}
 		s.engine = postgresEngine
-		s.w, s.r, err = openPostgres(ctx, o.DatabaseURL)
-		return err
+		if s.w, s.r, err = openPostgres(ctx, o.DatabaseURL); err != nil || !o.Exclusive {
+			return err
+		}
+		if s.lock, err = s.lockDatabase(ctx); err != nil {
+			return errors.Join(err, s.w.Close())
+		}
+		return nil
 	}
 	if o.Exclusive {
 		if s.lock, err = lockDataDir(o.DataDir); err != nil {
@@ -93,11 +97,11 @@ func (s *Store) Close() error {
 	s.committer.stop()
 	close(s.quit)
 	s.background.Wait()
+	s.lock.release()
 	err := s.w.Close()
 	if s.r != s.w {
 		err = errors.Join(err, s.r.Close())
 	}
-	s.unlock()
 	return err
 }
 
