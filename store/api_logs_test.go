@@ -78,7 +78,10 @@ func TestRowsOfStrangersLiveAWeek(t *testing.T) {
 			after            time.Duration
 			strangers, known int
 		}{
-			{0, 8, crowd + 13}, {time.Hour, 7, crowd + 13}, {3*day + time.Hour, 4, crowd + 13}, {8 * day, 0, crowd + 13},
+			{0, 8, crowd + 13},
+			{time.Hour, 7, crowd + 13},
+			{3*day + time.Hour, 4, crowd + 13},
+			{8 * day, 0, crowd + 13},
 			{19*day + time.Hour, 0, 11},
 		} {
 			if err := s.Sweep(t.Context(), now.Add(c.after)); err != nil {

@@ -30,6 +30,8 @@ type engine struct {
 	name  string // as marks in SQL say it
 	goose goose.Dialect
 	begin string // how the committer opens a transaction
+	// gather is how long a busy committer waits for a fuller batch.
+	gather time.Duration
 	// roundTrips says that every statement costs a journey to another process,
 	// so that one which does two things is worth its length.
 	roundTrips bool
@@ -42,7 +44,7 @@ type engine struct {
 var (
 	sqliteEngine   = engine{name: "sqlite", goose: goose.DialectSQLite3, begin: "BEGIN IMMEDIATE"}
 	postgresEngine = engine{
-		name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN", arrays: true, roundTrips: true,
+		name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN", arrays: true, roundTrips: true, gather: 2 * time.Millisecond,
 		// Its statements name rows by key. A plan made while a table was empty
 		// would be kept, and read the whole table ever after.
 		session: []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off"},
