@@ -64,8 +64,19 @@ func (j *Journal) Await(ctx context.Context, tenancy messaging.Tenancy, id strin
 		select {
 		case <-told:
 		case <-ctx.Done():
-			return m, nil
+			return j.last(ctx, told, tenancy, m)
 		}
+	}
+}
+
+// last returns a message as it stands when the wait ends: when both came at
+// once, the caller must not read less than what was told.
+func (j *Journal) last(ctx context.Context, told <-chan struct{}, tenancy messaging.Tenancy, m messaging.Message) (messaging.Message, error) {
+	select {
+	case <-told:
+		return j.store.Message(context.WithoutCancel(ctx), tenancy, m.ID)
+	default:
+		return m, nil
 	}
 }
 

@@ -144,25 +144,6 @@ func TestRefusalsDoNotEchoValues(t *testing.T) {
 	}
 }
 
-func TestSettingsAreStrict(t *testing.T) {
-	var u updateInstance
-	err := decodeBody([]byte(`{"settings":{"pace":{"min_gap_ms":-1,"per_hour":"x","wat":1},"mark_read":null,"proxy_url":"http://x"}}`), &u, testCall(messaging.Test))
-	f := fault.As(err)
-	if f == nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, field := range f.Details()["fields"].([]fault.Field) {
-		got = append(got, field.Field+":"+field.Rule)
-	}
-	want := []string{
-		"settings.pace.per_hour:type", "settings.pace.wat:unknown", "settings.proxy_url:unknown", "settings.pace.min_gap_ms:min",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("fields (-want +got):\n%s", diff)
-	}
-}
-
 // Strangers send anything. Whatever it is, it is decoded or refused with one of
 // three codes, and what was decoded keeps the promises that the outbox relies on.
 func FuzzMessageBody(f *testing.F) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"portaria/auth"
+	"portaria/instances"
+	"portaria/internal/fault"
 )
 
 // refusals are a row's refusals, made once so that refusing costs no map.
@@ -124,6 +126,9 @@ func (x *exchange) findInstance(ctx context.Context, ref string) error {
 	if x.call.InstanceID != "" {
 		ref = x.call.InstanceID
 	}
+	if !plainText(ref) {
+		return x.noSuchInstance()
+	}
 	instance, err := x.server.instances.Resolve(ctx, x.call.Tenancy, ref)
 	if err != nil {
 		return err
@@ -132,12 +137,22 @@ func (x *exchange) findInstance(ctx context.Context, ref string) error {
 	return nil
 }
 
+// noSuchInstance answers for a reference that can name no instance, without
+// asking the database, which would choke on it. In a query it is a bad value,
+// as any other parameter's would be.
+func (x *exchange) noSuchInstance() error {
+	if x.row.Instance == InstanceQuery {
+		return refusedQuery(fault.Fields{notPlain("instance")})
+	}
+	return instances.ErrNotFound
+}
+
 // spendRequest takes the row's cost from the key's bucket.
 func (x *exchange) spendRequest() error {
 	grant := x.call.Grant
 	level, ok := grant.Requests.Take(x.began, max(x.row.Cost, 1))
 	x.levels.requests = level
-	if grant.Messages != nil && x.row.sends() {
+	if grant.Messages != nil && x.row.SpendsMessages {
 		x.levels.messages, _ = grant.Messages.Take(x.began, 0)
 		x.levels.hasMessages = true
 	}
@@ -160,6 +175,3 @@ func (x *exchange) spendMessages(n int) error {
 	}
 	return nil
 }
-
-// sends reports whether a row spends tokens of the message bucket.
-func (r *Row) sends() bool { return slices.Contains(r.Faults, ErrUnsupportedMessage) }

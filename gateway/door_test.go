@@ -270,6 +270,8 @@ func TestQueriesAreStrict(t *testing.T) {
 		"/v1/messages?limit=1&limit=2", "/v1/messages?cursor=!!", "/v1/messages?cursor=bXNn", "/v1/messages?direction=up",
 		"/v1/messages?since=yesterday", "/v1/messages?to=abc", "/v1/events?after=evt_1", "/v1/events?type=message.lost",
 		"/v1/logs?status=9", "/v1/logs?cursor=LTE", "/v1/instances?name=a", "/v1/me?x=1", "/v1/sandbox/messages?cursor=MDE",
+		"/v1/messages?bulk=%00", "/v1/messages?bulk=%ff", "/v1/messages?instance=%00", "/v1/logs?key=%7f", "/v1/events?instance=%c2%85",
+		"/v1/messages?%ff=1", "/v1/me?%00=%00",
 	} {
 		answer := h.Expect(t, get(path, token), http.StatusBadRequest, "BAD_REQUEST")
 		if !strings.Contains(string(answer.Body), `"fields":[{`) {
@@ -277,6 +279,9 @@ func TestQueriesAreStrict(t *testing.T) {
 		}
 	}
 	h.Expect(t, get("/v1/messages?status=sent&direction=outbound&since=2026-01-31T12:00:00Z&to=%2B5511912345678&limit=200&bulk=blk_1", token), 200, "")
+	for _, event := range []string{"bulk.started", "instance.banned", "message.reaction", "call.received", "webhook.disabled"} {
+		h.Expect(t, get("/v1/events?type="+event, token), 200, "")
+	}
 }
 
 // Following page.next must show every row once, newest first.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -132,12 +131,15 @@ func (x *exchange) refuse(err error) {
 // matches: their paths may hold anything.
 const unmatchedRoute = "/v1/*"
 
+// longestMethod is more than any method needs that this server knows.
+const longestMethod = 16
+
 // log hands one row of api_logs to the logger.
 func (x *exchange) log() {
 	row := messaging.RequestLog{
 		At:         x.began,
 		RequestID:  x.call.RequestID,
-		Method:     string(x.http.Method()),
+		Method:     printable(trimmedTo(string(x.http.Method()), longestMethod)),
 		Route:      unmatchedRoute,
 		Status:     x.http.Response.StatusCode(),
 		ErrorCode:  x.errorCode,
@@ -162,7 +164,7 @@ func userAgent(header []byte) string {
 	if len(header) > enough {
 		header = header[:enough]
 	}
-	return strings.ToValidUTF8(string(header), "")
+	return printable(string(header))
 }
 
 // caller returns the address of who asks, as far as the trusted proxies say.

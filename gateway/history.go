@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"portaria/auth"
@@ -40,7 +41,7 @@ type listEvents struct {
 func (l *listEvents) readQuery(q *query) {
 	l.page = q.page(isID(messaging.EventPrefix))
 	l.filter.Type = messaging.EventType(q.text("type"))
-	if l.filter.Type != "" && !knownEvent(l.filter.Type) {
+	if l.filter.Type != "" && !slices.Contains(eventTypes, l.filter.Type) {
 		q.wrong.Add("type", "enum", "is not a type of event")
 	}
 	l.filter.After = q.id("after", messaging.EventPrefix)
@@ -50,19 +51,16 @@ func (l *listEvents) readQuery(q *query) {
 	}
 }
 
-// knownEvent reports whether events of that type can exist.
-func knownEvent(t messaging.EventType) bool {
-	switch t {
-	case messaging.EventMessageReceived, messaging.EventInstanceCreated, messaging.EventInstanceConnected,
-		messaging.EventInstanceDisconnected, messaging.EventInstanceLoggedOut, messaging.EventInstanceDeleted:
-		return true
-	}
-	for _, status := range messaging.Statuses {
-		if event, ok := messaging.MessageEvent(status); ok && event == t {
-			return true
-		}
-	}
-	return false
+// eventTypes are the types of API.md section 8. Some do not happen yet; whoever
+// asks for them gets an empty list. Nobody writes to it.
+var eventTypes = []messaging.EventType{
+	"message.scheduled", "message.queued", "message.held", "message.sent", "message.delivered", "message.read", "message.played",
+	"message.failed", "message.expired", "message.canceled",
+	messaging.EventMessageReceived, "message.edited", "message.revoked", "message.reaction",
+	messaging.EventInstanceCreated, "instance.pairing", messaging.EventInstanceConnected, messaging.EventInstanceDisconnected,
+	"instance.restricted", "instance.banned", messaging.EventInstanceLoggedOut, messaging.EventInstanceDeleted,
+	"bulk.started", "bulk.paused", "bulk.completed", "bulk.canceled",
+	"call.received", "webhook.disabled",
 }
 
 // listEvents lists events.

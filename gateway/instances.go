@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"strings"
 
 	"portaria/instances"
 	"portaria/internal/fault"
@@ -24,34 +23,13 @@ type instanceSandbox struct {
 
 // validate implements validator.
 func (c *createInstance) validate(call *Call, fields *fault.Fields) error {
-	switch {
-	case c.Name == "":
-		fields.Add("name", "required", "is required")
-	case !validName(c.Name):
-		fields.Add("name", "format", "must be 1 to 64 of a-z 0-9 - _, begin with a letter or digit, and not with ins_")
-	}
+	instances.CheckName(fields, c.Name) // here too, so that all that is wrong is told at once
 	c.Metadata.check(fields)
 	c.Settings.check(fields)
 	if c.Sandbox != nil && call.Tenancy.Environment() != messaging.Test {
 		fields.Add("sandbox", "environment", "is for test keys only")
 	}
 	return nil
-}
-
-// validName reports whether an instance may have this name (API.md section 5).
-func validName(name string) bool {
-	if len(name) > 64 || strings.HasPrefix(name, string(messaging.InstancePrefix)) {
-		return false
-	}
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		case i > 0 && (c == '-' || c == '_'):
-		default:
-			return false
-		}
-	}
-	return name != ""
 }
 
 // createInstance makes an instance.
@@ -85,9 +63,9 @@ type updateInstance struct {
 }
 
 // validate implements validator.
-func (u *updateInstance) validate(_ *Call, fields *fault.Fields) error {
+func (u *updateInstance) validate(call *Call, fields *fault.Fields) error {
 	u.Metadata.check(fields)
-	u.Settings.check(fields)
+	u.Settings.checkOver(call.Instance.Settings, fields)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -57,7 +58,11 @@ func (s *Server) healthz(c *fiber.Ctx) error {
 func (s *Server) readyz(c *fiber.Ctx) error {
 	x := s.begin(c.Context(), nil)
 	defer x.end()
-	if err := s.ready.Ready(c.Context()); err != nil {
+	// A context of its own: fasthttp's is used for the next request while what
+	// Ready has left behind may still hold it.
+	ctx, cancel := context.WithTimeout(context.Background(), defaultDeadline)
+	defer cancel()
+	if err := s.ready.Ready(ctx); err != nil {
 		x.refuse(fault.ErrUnavailable.Saying("The server is not ready.").Because(err))
 		return nil
 	}

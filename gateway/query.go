@@ -4,7 +4,10 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 
@@ -26,13 +29,44 @@ type queryReader interface {
 	readQuery(q *query)
 }
 
-// text returns a parameter; "" when it is absent.
+// text returns a parameter; "" when it is absent. A value that is no plain text
+// is refused here, for all parameters: a database may not take it.
 func (q *query) text(name string) string {
 	q.asked = append(q.asked, name)
 	if q.args.Len() == 0 {
 		return ""
 	}
-	return string(q.args.Peek(name))
+	value := string(q.args.Peek(name))
+	if !plainText(value) {
+		q.wrong = append(q.wrong, notPlain(name))
+		return ""
+	}
+	return value
+}
+
+// plainText reports whether a text is valid UTF-8 without control characters.
+// Of what comes in paths and queries, nothing else names anything; PostgreSQL
+// refuses to compare the one, and both would garble a log.
+func plainText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// notPlain is what is said of a parameter that is no plain text.
+func notPlain(name string) fault.Field {
+	return fault.Field{Field: name, Rule: "format", Message: "must be UTF-8 without control characters"}
+}
+
+// printable keeps of a text what plainText lets pass.
+func printable(s string) string {
+	if plainText(s) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
 }
 
 // number returns a whole number between low and high, or otherwise when the
@@ -129,8 +163,13 @@ func (q *query) close() error {
 	if len(q.wrong) == 0 {
 		return nil
 	}
+	return refusedQuery(q.wrong)
+}
+
+// refusedQuery is the fault of a query with these parameters.
+func refusedQuery(wrong fault.Fields) error {
 	return fault.ErrBadRequest.Saying("The query has parameters that are unknown or not valid.").
-		With("fields", []fault.Field(q.wrong))
+		With("fields", []fault.Field(wrong))
 }
 
 func (q *query) findStrangers() {
@@ -139,7 +178,7 @@ func (q *query) findStrangers() {
 		name := string(key)
 		switch {
 		case !slices.Contains(q.asked, name):
-			q.wrong.Add(trimmedTo(name, 64), "unknown", "is not a parameter of this route")
+			q.wrong.Add(printable(trimmedTo(name, 64)), "unknown", "is not a parameter of this route")
 		case slices.Contains(seen, name):
 			q.wrong.Add(name, "repeated", "appears more than once")
 		}

@@ -7,6 +7,7 @@ import (
 	"portaria/auth"
 	"portaria/internal/fault"
 	"portaria/messaging"
+	"portaria/outbox"
 )
 
 // InstanceSource says where a row's instance comes from.
@@ -47,6 +48,9 @@ type Row struct {
 	Environments []messaging.Environment // nil: both
 	WorkspaceAct bool                    // a key locked to instances may not
 	Cost         int                     // tokens of the key's bucket; 0 means 1
+	// SpendsMessages says that the row spends tokens of the key's second bucket,
+	// one a recipient, so that its answers tell what is left there.
+	SpendsMessages bool
 
 	BodyLimit int64         // 0: the route takes no body
 	Example   string        // a body, as JSON
@@ -83,14 +87,14 @@ func (s *Server) table() []Row {
 func (s *Server) messageRows() []Row {
 	sendFaults := []*fault.Fault{
 		ErrUnsupportedMessage, ErrIdempotencyReused, ErrIdempotencyInProgress,
-		fault.New(fault.Invalid, "INVALID_RECIPIENT", ""), fault.New(fault.Invalid, "SANDBOX_RECIPIENT", ""),
+		outbox.ErrInvalidRecipient, outbox.ErrSandboxRecipient,
 	}
 	send := Row{
 		Method: http.MethodPost, Tag: "messages",
 		Description: "Accepted durably: after the 202 no crash loses the message. With ?wait= the answer is 200 once the status or an end is reached.",
 		Scopes:      []auth.Scope{auth.WhatsAppSend}, BodyLimit: jsonLimit,
 		Example:  `{"to":"+55 11 91234-5678","text":"Olá"}`,
-		Statuses: []int{http.StatusAccepted, http.StatusOK}, Faults: sendFaults,
+		Statuses: []int{http.StatusAccepted, http.StatusOK}, Faults: sendFaults, SpendsMessages: true,
 		Handler: handle(s.sendMessage),
 	}
 	toInstance, toOwn := send, send

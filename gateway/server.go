@@ -112,7 +112,7 @@ func New(o Options) (*Server, error) {
 	return s, s.mountAll()
 }
 
-// newApp configures Fiber. Each setting has its reason in docs/adr.
+// newApp configures Fiber. docs/adr/0007-fiber-settings.md has the reasons.
 func newApp(s *Server) *fiber.App {
 	app := fiber.New(fiber.Config{
 		AppName:               "portaria",

@@ -2,8 +2,10 @@ package instances
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -17,10 +19,14 @@ const epochInterval = 250 * time.Millisecond
 // Store is what the manager needs of a database.
 type Store interface {
 	AllInstances(ctx context.Context) ([]messaging.Instance, error)
+	// FindInstance finds an instance by id or name; ErrNotFound.
 	FindInstance(ctx context.Context, workspace string, env messaging.Environment, ref string) (messaging.Instance, error)
 	// InsertInstance stores an instance, its event and its claim; NAME_TAKEN.
 	InsertInstance(ctx context.Context, i messaging.Instance, claim *messaging.Claim) error
-	UpdateInstance(ctx context.Context, i messaging.Instance) error
+	// ChangeInstance reads an instance, lets change alter its metadata and
+	// settings, and stores them, with nobody writing in between; ErrNotFound. An
+	// error of change is returned, and nothing is stored.
+	ChangeInstance(ctx context.Context, workspace string, env messaging.Environment, id string, change func(*messaging.Instance) error) (messaging.Instance, error)
 	DeleteInstance(ctx context.Context, i messaging.Instance) error
 	InstanceEpoch(ctx context.Context) (int64, error)
 }
@@ -34,24 +40,41 @@ type Options struct {
 	Test messaging.Driver[messaging.TestInstance]
 	// Connected is told when an instance's channel can take messages (again).
 	Connected func(instanceID string)
-	// Drain cancels what waits for an instance that goes away.
+	// Drain cancels what waits for an instance that goes away. It may be called
+	// again for the same instance.
 	Drain  func(ctx context.Context, i messaging.Instance) error
 	Now    func(messaging.Tenancy) time.Time
 	Logger *slog.Logger
 }
 
 // Manager keeps the instances. It is safe for concurrent use.
+//
+// It hears of them from three sides at once: from what this process writes
+// (Create, Update, Delete), from what the journal has committed (Observe), and
+// from what Load reads. What is read is a little old by the time it is here. So
+// a generation grows with everything that is told; what was read says nothing
+// about an instance that was told of since the reading began, neither its state
+// nor that it is gone, and Run reads again.
 type Manager struct {
 	o Options
 
-	mu     sync.RWMutex
-	byID   map[string]*entry
-	byName map[nameKey]*entry
-	epoch  int64
-	seen   []messaging.Instance // observed, not yet taken in
+	refreshing sync.Mutex // Load and the taking in of news take turns
+	patching   sync.Mutex // patches reach the memory in the order of their commits
+
+	mu         sync.RWMutex
+	byID       map[string]*entry
+	byName     map[nameKey]*entry
+	dropped    map[string]uint64 // when it was dropped, until a reading has begun since
+	generation uint64
+	loaded     uint64 // the generation at which the last reading began
+	epoch      int64  // what the last reading knew
+	seen       []messaging.Instance
+	undrained  []messaging.Instance
+	closed     bool
 
 	news  chan struct{} // holds one token when there is something in seen
 	quiet chan struct{} // closed, and made anew, when seen has been emptied
+	gone  chan struct{} // holds one token when there is something new in undrained
 }
 
 type nameKey struct {
@@ -60,22 +83,30 @@ type nameKey struct {
 	name        string
 }
 
-// entry is an instance in memory and its channel, if it has one.
-type entry struct {
-	instance messaging.Instance
-	channel  messaging.Channel
-}
+func nameOf(i messaging.Instance) nameKey { return nameKey{i.WorkspaceID, i.Environment, i.Name} }
 
 // NewManager returns a manager that knows no instance until Load.
 func NewManager(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{o: o, byID: make(map[string]*entry), byName: make(map[nameKey]*entry), news: make(chan struct{}, 1), quiet: make(chan struct{})}
+	if o.Connected == nil {
+		o.Connected = func(string) {}
+	}
+	return &Manager{
+		o: o, byID: make(map[string]*entry), byName: make(map[nameKey]*entry), dropped: make(map[string]uint64),
+		news: make(chan struct{}, 1), quiet: make(chan struct{}), gone: make(chan struct{}, 1),
+	}
 }
 
-// Load reads all instances and opens the channels of those that are connected.
+// Load reads all instances, opens the channels of those that are new or have
+// another state, and drops those that are gone; what waits for these is for
+// Run to cancel.
 func (m *Manager) Load(ctx context.Context) error {
+	m.refreshing.Lock()
+	defer m.refreshing.Unlock()
+	m.takeSeen(ctx)
+	began := m.now()
 	epoch, err := m.o.Store.InstanceEpoch(ctx)
 	if err != nil {
 		return err
@@ -84,42 +115,55 @@ func (m *Manager) Load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen := make(map[string]bool, len(all))
+	listed := make(map[string]bool, len(all))
 	for _, i := range all {
-		seen[i.ID] = true
-		m.put(ctx, i)
+		listed[i.ID] = true
+		m.refresh(ctx, i, began)
+	}
+	if err := m.dropAbsent(ctx, listed, began); err != nil {
+		return err
 	}
 	m.mu.Lock()
-	m.epoch = epoch
-	var gone []*entry
+	defer m.mu.Unlock()
+	m.epoch, m.loaded = epoch, began
+	maps.DeleteFunc(m.dropped, func(_ string, at uint64) bool { return at <= began })
+	return nil
+}
+
+// dropAbsent drops the instances that the reading should have found and did
+// not. The database is asked for each once more: to cancel a living instance's
+// messages could not be undone.
+func (m *Manager) dropAbsent(ctx context.Context, listed map[string]bool, began uint64) error {
+	m.mu.RLock()
+	var absent []messaging.Instance
 	for id, e := range m.byID {
-		if !seen[id] {
-			gone = append(gone, e)
+		if !listed[id] && e.told <= began {
+			absent = append(absent, e.instance)
 		}
 	}
-	m.mu.Unlock()
-	for _, e := range gone {
-		m.drop(e.instance)
-		if err := m.drain(ctx, e.instance); err != nil {
-			return err
+	m.mu.RUnlock()
+	var failed error
+	for _, i := range absent {
+		_, err := m.o.Store.FindInstance(ctx, i.WorkspaceID, i.Environment, i.ID)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			if m.drop(i) {
+				m.drainLater(i)
+			}
+		case err != nil:
+			failed = errors.Join(failed, fmt.Errorf("is %s gone: %w", i.ID, err))
 		}
 	}
-	return nil
+	return failed
 }
 
-// drain cancels what waits for an instance that is gone.
-func (m *Manager) drain(ctx context.Context, i messaging.Instance) error {
-	if m.o.Drain == nil {
-		return nil
-	}
-	if err := m.o.Drain(ctx, i); err != nil {
-		return fmt.Errorf("cancel what waits for %s: %w", i.ID, err)
-	}
-	return nil
-}
-
-// Run follows what other processes change until ctx ends.
+// Run follows what other processes change until ctx ends. It returns when all
+// that it started has ended.
 func (m *Manager) Run(ctx context.Context) error {
+	var work sync.WaitGroup
+	defer work.Wait()
+	// Canceling a long queue takes its time, and reconnections must not wait for it.
+	work.Go(func() { m.runDrains(ctx) })
 	tick := time.NewTicker(epochInterval)
 	defer tick.Stop()
 	for {
@@ -131,189 +175,49 @@ func (m *Manager) Run(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
-		epoch, err := m.o.Store.InstanceEpoch(ctx)
-		if err == nil && epoch != m.seenEpoch() {
-			err = m.Load(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := m.refreshMoved(ctx); err != nil && ctx.Err() == nil {
 			m.o.Logger.Error("instances not refreshed", "error", err)
 		}
 	}
 }
 
-func (m *Manager) seenEpoch() int64 {
+// refreshMoved reads the instances if anything was changed or told since the
+// last reading began.
+func (m *Manager) refreshMoved(ctx context.Context) error {
+	epoch, err := m.o.Store.InstanceEpoch(ctx)
+	if err != nil {
+		return err
+	}
 	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.epoch
+	moved := epoch != m.epoch || m.generation != m.loaded
+	m.mu.RUnlock()
+	if !moved {
+		return nil
+	}
+	return m.Load(ctx)
 }
 
-// Close ends all channels.
+// now returns the present generation.
+func (m *Manager) now() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.generation
+}
+
+// Close ends all channels. None is opened after it.
 func (m *Manager) Close() error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	var err error
+	m.closed = true
+	entries := make([]*entry, 0, len(m.byID))
 	for _, e := range m.byID {
-		if e.channel != nil {
-			err = joinClose(err, e.channel)
-			e.channel = nil
+		entries = append(entries, e)
+	}
+	m.mu.Unlock()
+	var failed error
+	for _, e := range entries {
+		if err := m.closeChannel(e); err != nil {
+			failed = errors.Join(failed, err)
 		}
 	}
-	return err
-}
-
-// Channel returns the channel of an instance; false while the instance is not
-// connected.
-func (m *Manager) Channel(instanceID string) (messaging.Channel, bool) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	e, ok := m.byID[instanceID]
-	if !ok || e.channel == nil || e.instance.State != messaging.InstanceConnected {
-		return nil, false
-	}
-	return e.channel, true
-}
-
-// put takes in an instance as it stands in the database. A channel is opened
-// for the state that its instance is in: another state is another channel.
-func (m *Manager) put(ctx context.Context, i messaging.Instance) {
-	key := nameKey{i.WorkspaceID, i.Environment, i.Name}
-	m.mu.Lock()
-	e, ok := m.byID[i.ID]
-	if !ok {
-		e = new(entry)
-		m.byID[i.ID] = e
-	}
-	var closing messaging.Channel
-	if i.State != e.instance.State {
-		closing, e.channel = e.channel, nil
-	}
-	e.instance = i
-	m.byName[key] = e
-	open := e.channel == nil
-	m.mu.Unlock()
-	if closing != nil {
-		m.logClose(i, closing.Close())
-	}
-	if open {
-		m.open(ctx, i)
-	}
-}
-
-// open gives an instance its channel.
-func (m *Manager) open(ctx context.Context, i messaging.Instance) {
-	channel, err := m.openChannel(ctx, i)
-	if err != nil || channel == nil {
-		m.logOpen(i, err)
-		return
-	}
-	m.mu.Lock()
-	e, ok := m.byID[i.ID]
-	if !ok || e.channel != nil || e.instance.State != i.State {
-		m.mu.Unlock()
-		m.logClose(i, channel.Close()) // another change was quicker
-		return
-	}
-	e.channel = channel
-	m.mu.Unlock()
-	if i.State == messaging.InstanceConnected {
-		m.o.Connected(i.ID)
-	}
-}
-
-// openChannel is the fork between the worlds.
-func (m *Manager) openChannel(ctx context.Context, i messaging.Instance) (messaging.Channel, error) {
-	if live, ok := i.Live(); ok && m.o.Live != nil {
-		return m.o.Live.Open(ctx, live)
-	}
-	if test, ok := i.Test(); ok && m.o.Test != nil {
-		return m.o.Test.Open(ctx, test)
-	}
-	return nil, nil
-}
-
-// drop forgets an instance that is gone.
-func (m *Manager) drop(i messaging.Instance) {
-	key := nameKey{i.WorkspaceID, i.Environment, i.Name}
-	m.mu.Lock()
-	e, ok := m.byID[i.ID]
-	delete(m.byID, i.ID)
-	if named := m.byName[key]; named == e {
-		delete(m.byName, key)
-	}
-	m.mu.Unlock()
-	if ok && e.channel != nil {
-		m.logClose(i, e.channel.Close())
-	}
-}
-
-func (m *Manager) logOpen(i messaging.Instance, err error) {
-	if err != nil {
-		m.o.Logger.Error("channel not opened", "instance", i.ID, "error", err)
-	}
-}
-
-func (m *Manager) logClose(i messaging.Instance, err error) {
-	if err != nil {
-		m.o.Logger.Error("channel not closed well", "instance", i.ID, "error", err)
-	}
-}
-
-func joinClose(err error, c messaging.Channel) error {
-	if cerr := c.Close(); cerr != nil {
-		return fmt.Errorf("%w; %w", err, cerr)
-	}
-	return err
-}
-
-// Observe hears of an instance's state after its commit. It does not block:
-// Run opens and closes the channels.
-func (m *Manager) Observe(i messaging.Instance) {
-	m.mu.Lock()
-	m.seen = append(m.seen, i)
-	m.mu.Unlock()
-	select {
-	case m.news <- struct{}{}:
-	default:
-	}
-}
-
-func (m *Manager) takeNews(ctx context.Context) {
-	m.mu.Lock()
-	seen := m.seen
-	m.mu.Unlock()
-	for _, i := range seen {
-		m.mu.RLock()
-		_, known := m.byID[i.ID]
-		m.mu.RUnlock()
-		if known {
-			m.put(ctx, i)
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.seen = m.seen[len(seen):]
-	if len(m.seen) > 0 {
-		return // more came meanwhile, and its token waits
-	}
-	m.seen = nil
-	close(m.quiet)
-	m.quiet = make(chan struct{})
-}
-
-// Idle waits until the manager has taken in all that it observed, of any
-// workspace.
-func (m *Manager) Idle(ctx context.Context, _ string) error {
-	for {
-		m.mu.RLock()
-		busy, quiet := len(m.seen) > 0, m.quiet
-		m.mu.RUnlock()
-		if !busy {
-			return nil
-		}
-		select {
-		case <-quiet:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return failed
 }

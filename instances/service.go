@@ -4,48 +4,47 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"portaria/internal/fault"
 	"portaria/messaging"
 )
 
-// namePattern is the shape of an instance's name (API.md section 5).
-var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
-
-// maxObjectBytes bounds metadata and settings.
-const maxObjectBytes = 16 << 10
-
 // Resolve finds an instance by id or name. Fault: ErrNotFound, also for one
 // that the tenancy's allowlist does not open.
 func (m *Manager) Resolve(ctx context.Context, t messaging.Tenancy, ref string) (messaging.Instance, error) {
-	m.mu.RLock()
-	e, ok := m.byID[ref]
-	if !ok {
-		e, ok = m.byName[nameKey{t.Workspace(), t.Environment(), ref}]
-	}
-	var i messaging.Instance
-	if ok {
-		i = e.instance
-	}
-	m.mu.RUnlock()
+	i, since, ok := m.known(t, ref)
 	if !ok {
 		// A command beside this server may have made it a moment ago.
 		var err error
 		if i, err = m.o.Store.FindInstance(ctx, t.Workspace(), t.Environment(), ref); err != nil {
 			return messaging.Instance{}, err
 		}
-		m.put(ctx, i)
+		if i, ok = m.add(ctx, i, since); !ok {
+			return messaging.Instance{}, ErrNotFound
+		}
 	}
 	if i.WorkspaceID != t.Workspace() || i.Environment != t.Environment() || !t.Allowlist().Opens(i.ID) {
 		return messaging.Instance{}, ErrNotFound
 	}
 	return i, nil
+}
+
+// known finds an instance in memory, and tells the generation at which it
+// looked. An id is found in any tenancy; the caller checks whose it is.
+func (m *Manager) known(t messaging.Tenancy, ref string) (i messaging.Instance, at uint64, ok bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	e, ok := m.byID[ref]
+	if !ok {
+		e, ok = m.byName[nameKey{t.Workspace(), t.Environment(), ref}]
+	}
+	if ok {
+		i = e.instance
+	}
+	return i, m.generation, ok
 }
 
 // List returns the instances that a tenancy opens, newest first: up to one
@@ -91,10 +90,11 @@ func (m *Manager) Create(ctx context.Context, t messaging.Tenancy, draft Draft) 
 			return i, fmt.Errorf("claim: %w", err)
 		}
 	}
+	since := m.now()
 	if err := m.o.Store.InsertInstance(ctx, i, claim); err != nil {
 		return messaging.Instance{}, err
 	}
-	m.put(ctx, i)
+	m.add(ctx, i, since) // not if another request has deleted it already
 	return i, nil
 }
 
@@ -103,22 +103,27 @@ func (m *Manager) Create(ctx context.Context, t messaging.Tenancy, draft Draft) 
 // magic recipients.
 func sandboxPhone() string { return fmt.Sprintf("1555555%04d", rand.IntN(10000)) }
 
-// Update merges a patch into an instance. Fault: ErrNotFound, fault.ErrValidation.
+// Update merges a patch into an instance. Patches of several callers, in
+// whatever process, are merged one after the other. Faults: ErrNotFound,
+// fault.ErrValidation.
 func (m *Manager) Update(ctx context.Context, t messaging.Tenancy, id string, patch Patch) (messaging.Instance, error) {
 	i, err := m.Resolve(ctx, t, id)
+	if err != nil || (len(patch.Metadata) == 0 && len(patch.Settings) == 0) {
+		return i, err
+	}
+	m.patching.Lock()
+	defer m.patching.Unlock()
+	i, err = m.o.Store.ChangeInstance(ctx, i.WorkspaceID, i.Environment, i.ID, patch.apply)
 	if err != nil {
-		return i, err
+		return messaging.Instance{}, err
 	}
-	if i.Metadata, err = merge("metadata", i.Metadata, patch.Metadata); err != nil {
-		return i, err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e, ok := m.byID[i.ID]; ok {
+		// The state is left alone: what was observed of it may be newer.
+		e.instance.Metadata, e.instance.Settings = i.Metadata, i.Settings
+		m.touch(e)
 	}
-	if i.Settings, err = merge("settings", i.Settings, patch.Settings); err != nil {
-		return i, err
-	}
-	if err := m.o.Store.UpdateInstance(ctx, i); err != nil {
-		return i, err
-	}
-	m.put(ctx, i)
 	return i, nil
 }
 
@@ -139,71 +144,11 @@ func (m *Manager) Delete(ctx context.Context, t messaging.Tenancy, id string) (m
 
 func (d *Draft) validate(env messaging.Environment) error {
 	var fields fault.Fields
-	if !namePattern.MatchString(d.Name) || strings.HasPrefix(d.Name, string(messaging.InstancePrefix)) {
-		fields.Add("name", "pattern", "must be 1 to 64 of a-z 0-9 - _, begin with a letter or digit, and not with ins_")
-	}
+	CheckName(&fields, d.Name)
 	if d.Unpaired && env == messaging.Live {
 		fields.Add("sandbox", "environment", "is for test instances only")
 	}
-	checkObject(&fields, "metadata", d.Metadata)
-	checkObject(&fields, "settings", d.Settings)
+	checkObject(&fields, "metadata", d.Metadata, maxMetadataBytes)
+	checkObject(&fields, "settings", d.Settings, maxSettingsBytes)
 	return fields.Err()
-}
-
-func checkObject(fields *fault.Fields, name string, text []byte) {
-	if len(text) > maxObjectBytes {
-		fields.Add(name, "max_bytes", "must not be larger than 16 KiB")
-		return
-	}
-	var v map[string]any
-	if len(text) > 0 && json.Unmarshal(text, &v) != nil {
-		fields.Add(name, "type", "must be a JSON object")
-	}
-}
-
-func object(text []byte) []byte {
-	if len(text) == 0 {
-		return []byte("{}")
-	}
-	return text
-}
-
-// merge applies a JSON merge patch (RFC 7396) one level deep and below.
-func merge(name string, old, patch []byte) ([]byte, error) {
-	if len(patch) == 0 {
-		return old, nil
-	}
-	var into, from map[string]any
-	if err := json.Unmarshal(object(old), &into); err != nil {
-		return nil, fmt.Errorf("stored %s: %w", name, err)
-	}
-	if err := json.Unmarshal(patch, &from); err != nil {
-		return nil, fault.Fields{{Field: name, Rule: "type", Message: "must be a JSON object"}}.Err()
-	}
-	merged, err := json.Marshal(mergeObjects(into, from), json.Deterministic(true))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if len(merged) > maxObjectBytes {
-		return nil, fault.Fields{{Field: name, Rule: "max_bytes", Message: "must not be larger than 16 KiB"}}.Err()
-	}
-	return merged, nil
-}
-
-func mergeObjects(into, from map[string]any) map[string]any {
-	if into == nil {
-		into = make(map[string]any, len(from))
-	}
-	for k, v := range from {
-		switch v := v.(type) {
-		case nil:
-			delete(into, k)
-		case map[string]any:
-			old, _ := into[k].(map[string]any)
-			into[k] = mergeObjects(old, v)
-		default:
-			into[k] = v
-		}
-	}
-	return into
 }

@@ -59,7 +59,9 @@ func (s *Store) lockDatabase(ctx context.Context) (serverLock, error) {
 	if err != nil {
 		return serverLock{}, fmt.Errorf("lock: %w", explain(err))
 	}
-	for end := time.Now().Add(lockPatience); ; time.Sleep(lockRetry) {
+	retry := time.NewTicker(lockRetry)
+	defer retry.Stop()
+	for end := time.Now().Add(lockPatience); ; <-retry.C {
 		var locked bool
 		if err := conn.QueryRowContext(ctx, q, int64(serverLockKey)).Scan(&locked); err != nil {
 			return serverLock{}, errors.Join(fmt.Errorf("lock: %w", explain(err)), conn.Close())

@@ -74,10 +74,12 @@ func newAPIClient(base, token string, patience time.Duration) (*apiClient, error
 	}}, nil
 }
 
-// serverURL checks a server's address and takes its last slash away.
+// serverURL checks a server's address, to which paths are joined, and takes its
+// last slashes away.
 func serverURL(flag, base string) (string, error) {
 	u, err := url.Parse(base)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil ||
+		strings.ContainsAny(base, `?#'"\ `) {
 		return "", usageError(flag + ": must be an address as http://127.0.0.1:8080")
 	}
 	return strings.TrimRight(base, "/"), nil

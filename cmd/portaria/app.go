@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"portaria/auth"
 	"portaria/events"
 	"portaria/gateway"
@@ -34,6 +36,7 @@ type app struct {
 	keys      *auth.Keys
 	logs      *store.LogBook
 	server    *gateway.Server
+	pings     singleflight.Group // questions of Ready
 }
 
 // appOptions are what an app is made of beyond its store.
@@ -124,8 +127,35 @@ func (a *app) idle(ctx context.Context, workspace string) error {
 	}
 }
 
-// Ready implements gateway.Readiness.
-func (a *app) Ready(ctx context.Context) error { return a.store.Ping(ctx) }
+// readyPatience bounds the question whether the database answers: who asks
+// for readiness gives up after a few seconds, and takes silence for death.
+const readyPatience = 1500 * time.Millisecond
+
+// Ready implements gateway.Readiness. Behind a broken network, a question to the
+// database can outlast its context, until its connection is given up. It is left
+// to itself then; the pool bounds how many of them there can be.
+func (a *app) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	answer := a.pings.DoChan(pingKey, a.ping)
+	select {
+	case got := <-answer:
+		return got.Err
+	case <-ctx.Done():
+		a.pings.Forget(pingKey) // whoever asks next must not wait for what hangs
+		return store.ErrDatabaseUnreachable.Because(ctx.Err())
+	}
+}
+
+// pingKey names the one question that callers of Ready share.
+const pingKey = "database"
+
+// ping outlives the request that asks first, because others wait for it too.
+func (a *app) ping() (any, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyPatience)
+	defer cancel()
+	return nil, a.store.Ping(ctx)
+}
 
 // recover takes up what an earlier process left, before the first request.
 func (a *app) recover(ctx context.Context) error {

@@ -83,46 +83,16 @@ func fromFile(name, value, file string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// prepareDataDir makes the data folder and mends looser modes than 0700 and
-// 0600, because it holds secrets.
-func (c *Config) prepareDataDir(log *slog.Logger) error {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return errDataDir.Because(err)
-	}
-	return filepath.WalkDir(c.DataDir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return errDataDir.Because(err)
-		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // a file of a database that another process closed just now
-		}
-		if err != nil {
-			return errDataDir.Because(err)
-		}
-		mode := fs.FileMode(0o600)
-		if d.IsDir() {
-			mode = 0o700
-		}
-		if !d.IsDir() && !info.Mode().IsRegular() || info.Mode().Perm()&^mode == 0 {
-			return nil
-		}
-		log.Warn("permissions were too wide and have been narrowed", "path", path, "was", info.Mode().Perm().String())
-		if err := os.Chmod(path, mode); err != nil {
-			return errDataDir.Because(err)
-		}
-		return nil
-	})
-}
-
-var errDataDir = fault.New(fault.Unavailable, "DATA_DIR_UNUSABLE",
-	"The data directory cannot be used: check --data-dir, that this user may write to it, and that the disk has room.")
-
-// secretKeyFile holds a key that was drawn at the first start.
-const secretKeyFile = "secret.key"
+// secretKeyFile holds a key that was drawn at the first start, and
+// secretKeyDraft what is to become one.
+const (
+	secretKeyFile  = "secret.key"
+	secretKeyDraft = "secret.key.new"
+)
 
 // secretKey returns the installation's key: the setting's, its file's, or one
-// drawn once and kept in the data folder.
+// drawn once and kept in the data folder. It is safe on the disk before anything
+// is made with it.
 func (c *Config) secretKey() ([]byte, error) {
 	key, err := c.knownSecretKey()
 	if err != nil || key != nil {
@@ -131,7 +101,7 @@ func (c *Config) secretKey() ([]byte, error) {
 	key = make([]byte, secretKeySize)
 	rand.Read(key)
 	text := base64.StdEncoding.EncodeToString(key) + "\n"
-	if err := os.WriteFile(filepath.Join(c.DataDir, secretKeyFile), []byte(text), 0o600); err != nil {
+	if err := writeSecret(filepath.Join(c.DataDir, secretKeyFile), filepath.Join(c.DataDir, secretKeyDraft), []byte(text)); err != nil {
 		return nil, errDataDir.Because(err)
 	}
 	return key, nil

@@ -42,36 +42,18 @@ func (d *diagnosis) checkDataDir(c *Config) {
 		d.blame(check, errDataDir.Because(err))
 		return
 	}
-	if loose, err := looseModes(c.DataDir); err != nil {
+	loose, err := looseModes(c.DataDir)
+	switch {
+	case err != nil:
 		d.blame(check, errDataDir.Because(err))
-	} else if loose != "" {
-		d.add(check, checkWarn, "others may read or change "+loose, "chmod -R go= "+c.DataDir+"; the next `portaria serve` does the same.")
-	} else {
+	case len(loose) > 0:
+		d.add(check, checkWarn, "others may use "+loose[0].path, "chmod go= "+loose[0].path+"; the next `portaria serve` does the same.")
+	case info.Mode().Perm()&^dataDirMode != 0:
+		d.add(check, checkWarn, "others may look into "+c.DataDir+", which holds more than Portaria's files",
+			"Give Portaria a folder of its own with --data-dir; what it keeps here is closed to others.")
+	default:
 		d.add(check, checkOK, c.DataDir+" is writable, and closed to others", "")
 	}
-}
-
-// looseModes returns the first path below dir whose mode is wider than 0700 or
-// 0600; "" when there is none.
-func looseModes(dir string) (found string, err error) {
-	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if (info.IsDir() || info.Mode().IsRegular()) && info.Mode().Perm()&0o077 != 0 {
-			found = path
-			return fs.SkipAll
-		}
-		return nil
-	})
-	return found, err
 }
 
 // The free space below which the doctor warns, and fails.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	_ "time/tzdata" // quiet hours name time zones, and not every machine has the list
 
 	"github.com/alecthomas/kong"
 )

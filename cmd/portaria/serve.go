@@ -27,6 +27,9 @@ var errListen = fault.New(fault.Unavailable, "LISTEN_FAILED",
 // Run implements the command. SIGTERM or Ctrl-C stop intake and let hands
 // finish; a second signal ends at once.
 func (cmd *serveCmd) Run(ctx context.Context, c *Config, io streams) error {
+	if err := cmd.checkPublicURL(); err != nil {
+		return err
+	}
 	log := c.logger(io.err)
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -47,27 +50,23 @@ func (cmd *serveCmd) Run(ctx context.Context, c *Config, io streams) error {
 	return errors.Join(cmd.run(ctx, a, io), a.close())
 }
 
+// checkPublicURL refuses what no caller could reach, and what would break the
+// command that the banner makes of it, before anything is touched.
+func (cmd *serveCmd) checkPublicURL() (err error) {
+	if cmd.PublicURL != "" {
+		cmd.PublicURL, err = serverURL("--public-url", cmd.PublicURL)
+	}
+	return err
+}
+
 func (cmd *serveCmd) run(ctx context.Context, a *app, io streams) error {
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", cmd.Listen)
 	if err != nil {
 		return errListen.Because(err)
 	}
-	welcome, err := a.firstRun(ctx)
-	if err != nil {
+	if err := cmd.begin(ctx, a, io, listener.Addr()); err != nil {
 		return errors.Join(err, listener.Close())
-	}
-	if err := a.recover(ctx); err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	base := cmd.PublicURL
-	if base == "" {
-		base = "http://" + listener.Addr().String()
-	}
-	if welcome != nil {
-		if err := welcome.print(io.err, base); err != nil {
-			return errors.Join(err, listener.Close())
-		}
 	}
 	tuneCollector()
 	a.log.Info("listening", "address", listener.Addr().String(), "database", a.store.Engine(), "version", version())
@@ -76,6 +75,23 @@ func (cmd *serveCmd) run(ctx context.Context, a *app, io streams) error {
 	}
 	a.log.Info("stopped")
 	return nil
+}
+
+// begin takes up what an earlier process left, and welcomes whoever starts the
+// first one.
+func (cmd *serveCmd) begin(ctx context.Context, a *app, io streams, bound net.Addr) error {
+	if err := a.recover(ctx); err != nil {
+		return err
+	}
+	welcome, err := a.firstRun(ctx)
+	if err != nil || welcome == nil {
+		return err
+	}
+	base := cmd.PublicURL
+	if base == "" {
+		base = "http://" + bound.String()
+	}
+	return a.welcomed(ctx, welcome, io.err, base)
 }
 
 // gcPercent lets the heap grow to four times what is alive before it is

@@ -72,6 +72,8 @@ func params(p testscript.Params, database func(testing.TB) string) testscript.Pa
 		env.Setenv("README", readme)
 		env.Setenv("DATABASE_URL", database(env.T().(testing.TB)))
 		env.Setenv("PORTARIA_BCRYPT_COST", "4") // nobody attacks these keys
+		// A month from now: whatever the year, a message may be sent then.
+		env.Setenv("LATER", time.Now().Add(30*24*time.Hour).UTC().Format(time.RFC3339))
 		env.Values[serversKey{}] = make(map[string]*server)
 		return nil
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -9,45 +10,104 @@ import (
 	"portaria/auth"
 	"portaria/instances"
 	"portaria/messaging"
+	"portaria/store"
 )
 
-// firstRunMark is the fact that the first run has happened.
-const firstRunMark = "first_run"
+// The facts of the first run: that it began on an empty database, and that its
+// key was shown.
+const (
+	firstRunBegun = "first_run_begun"
+	firstRunMark  = "first_run"
+)
+
+// demoName is the name of the first instance and of the key to it.
+const demoName = "demo"
 
 // welcome is what the first start of an empty installation made.
-type welcome struct {
-	token    auth.Token
-	instance messaging.Instance
-}
+type welcome struct{ token auth.Token }
 
 // firstRun makes the workspace, the demo instance and a test key that opens
-// only that instance, once in the life of a database. It never mints a live
-// key. It returns nil when the installation is not new.
+// only that instance. It never mints a live key. It returns nil when the
+// installation is not new.
+//
+// The first run is over when its key was shown (welcomed), and until then every
+// start goes on where the last one ended:
+//
+//	empty ─→ begun ─→ workspace ─→ instance ─→ key ─→ banner ─→ mark
+//
+// A key that was minted and not shown is nobody's; the next start mints another.
 func (a *app) firstRun(ctx context.Context) (*welcome, error) {
-	existing, err := a.store.Workspaces(ctx)
-	if err != nil || len(existing) > 0 {
+	due, err := a.firstRunIsDue(ctx)
+	if err != nil || !due {
 		return nil, err
 	}
-	if first, err := a.store.SetFact(ctx, firstRunMark, time.Now().UTC().Format(time.RFC3339)); err != nil || !first {
-		return nil, err
-	}
-	workspace := newWorkspace(defaultWorkspace)
-	if err := a.store.InsertWorkspace(ctx, workspace); err != nil {
+	workspace, err := a.firstWorkspace(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("first workspace: %w", err)
 	}
-	tenancy := messaging.NewTenancy(workspace.ID, messaging.Test, messaging.AllInstances())
-	demo, err := a.manager.Create(ctx, tenancy, instances.Draft{Name: "demo"})
+	demo, err := a.firstInstance(ctx, workspace)
 	if err != nil {
 		return nil, fmt.Errorf("first instance: %w", err)
 	}
 	_, token, err := a.keys.Create(ctx, auth.NewKey{
-		Workspace: workspace.ID, Environment: messaging.Test, Name: "demo",
+		Workspace: workspace.ID, Environment: messaging.Test, Name: demoName,
 		Scopes: []string{"*"}, Instances: []string{demo.ID},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("first key: %w", err)
 	}
-	return &welcome{token: token, instance: demo}, nil
+	return &welcome{token: token}, nil
+}
+
+// firstRunIsDue reports whether the database is empty, or a first run on it was
+// cut short. Whoever fills a database by commands needs no first run.
+func (a *app) firstRunIsDue(ctx context.Context) (bool, error) {
+	shown, err := a.store.Fact(ctx, firstRunMark)
+	if err != nil || shown != "" {
+		return false, err
+	}
+	begun, err := a.store.Fact(ctx, firstRunBegun)
+	if err != nil || begun != "" {
+		return begun != "", err
+	}
+	existing, err := a.store.Workspaces(ctx)
+	if err != nil || len(existing) > 0 {
+		return false, err
+	}
+	_, err = a.store.SetFact(ctx, firstRunBegun, timeMark())
+	return err == nil, err
+}
+
+func timeMark() string { return time.Now().UTC().Format(time.RFC3339) }
+
+// firstWorkspace makes the default workspace, unless it is there already.
+func (a *app) firstWorkspace(ctx context.Context) (store.Workspace, error) {
+	w := newWorkspace(defaultWorkspace)
+	err := a.store.InsertWorkspace(ctx, w)
+	if errors.Is(err, store.ErrNameTaken) {
+		return a.store.Workspace(ctx, defaultWorkspace)
+	}
+	return w, err
+}
+
+// firstInstance makes the demo instance, unless it is there already.
+func (a *app) firstInstance(ctx context.Context, w store.Workspace) (messaging.Instance, error) {
+	tenancy := messaging.NewTenancy(w.ID, messaging.Test, messaging.AllInstances())
+	i, err := a.manager.Create(ctx, tenancy, instances.Draft{Name: demoName})
+	if errors.Is(err, store.ErrNameTaken) {
+		return a.manager.Resolve(ctx, tenancy, demoName)
+	}
+	return i, err
+}
+
+// welcomed shows the key and ends the first run. No other server can be in its
+// own first run meanwhile: the store opens a database for one server only.
+func (a *app) welcomed(ctx context.Context, w *welcome, out io.Writer, base string) error {
+	if err := w.print(out, base); err != nil {
+		return fmt.Errorf("show the first key: %w", err)
+	}
+	_, err := a.store.SetFact(ctx, firstRunMark, timeMark())
+	return err
 }
 
 // print writes the banner: the key, and one command that works as pasted.

@@ -1,0 +1,309 @@
+package instances_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"portaria/instances"
+	"portaria/messaging"
+	"portaria/store/storetest"
+)
+
+// Every state has a channel of its own, and only a connected one carries.
+func TestChannelsOpenAndCloseWithTheState(t *testing.T) {
+	each(t, func(w *world) {
+		i := w.create("one")
+		w.run()
+		steps := []struct {
+			event messaging.EventType
+			state messaging.InstanceState
+		}{
+			{messaging.EventInstanceDisconnected, messaging.InstanceDisconnected},
+			{messaging.EventInstanceConnected, messaging.InstanceConnected},
+			{messaging.EventInstanceConnected, messaging.InstanceConnected}, // no news
+			{messaging.EventInstanceLoggedOut, messaging.InstanceLoggedOut},
+			{messaging.EventInstanceConnected, messaging.InstanceConnected},
+		}
+		want := []messaging.InstanceState{messaging.InstanceConnected}
+		for _, step := range steps {
+			w.report(i, step.event, step.state)
+			w.idle()
+			if _, ok := w.manager.Channel(i.ID); ok != (step.state == messaging.InstanceConnected) {
+				w.t.Errorf("%s: has a channel: %v", step.state, ok)
+			}
+			if got := w.resolve(i.ID).State; got != step.state {
+				w.t.Errorf("state is %s, want %s", got, step.state)
+			}
+			if want[len(want)-1] != step.state {
+				want = append(want, step.state)
+			}
+			if open := w.network.openChannels(); open != 1 {
+				w.t.Errorf("%s: %d channels are open", step.state, open)
+			}
+		}
+		if diff := cmp.Diff(want, w.network.states(i.ID)); diff != "" {
+			w.t.Error(diff)
+		}
+		if got := w.network.timesConnected(i.ID); got != 3 {
+			w.t.Errorf("told %d times that it is connected, want 3", got)
+		}
+		if w.network.hadTwo() {
+			w.t.Error("an instance had two channels at once")
+		}
+	})
+}
+
+// A live instance without a driver, and one of the other world, get no channel
+// of the sandbox.
+func TestALiveInstanceNeverGetsATestChannel(t *testing.T) {
+	each(t, func(w *world) {
+		i, err := w.manager.Create(w.t.Context(), live(w.tenancy), instances.Draft{Name: "one"})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.report(i, messaging.EventInstanceConnected, messaging.InstanceConnected)
+		w.load()
+		if _, ok := w.manager.Channel(i.ID); ok || w.network.openChannels() != 0 {
+			w.t.Errorf("a live instance has a channel: %v, %d open", ok, w.network.openChannels())
+		}
+	})
+}
+
+// An instance whose channel could not be opened gets it with the next reading.
+func TestAChannelThatDoesNotOpenIsTriedAgain(t *testing.T) {
+	each(t, func(w *world) {
+		w.network.setDown(true)
+		i := w.create("one")
+		if _, ok := w.manager.Channel(i.ID); ok {
+			w.t.Error("has a channel though the driver is down")
+		}
+		w.network.setDown(false)
+		w.load()
+		if _, ok := w.manager.Channel(i.ID); !ok || w.network.timesConnected(i.ID) != 1 {
+			w.t.Errorf("has a channel: %v, told %d times", ok, w.network.timesConnected(i.ID))
+		}
+	})
+}
+
+// A restart knows what an earlier process stored, and opens its channels.
+func TestLoadOpensTheChannelsOfWhatIsStored(t *testing.T) {
+	each(t, func(w *world) {
+		one := storetest.Instance(w.t, w.store, w.tenancy, "one")
+		lost := storetest.Instance(w.t, w.store, w.tenancy, "lost")
+		w.report(lost, messaging.EventInstanceDisconnected, messaging.InstanceDisconnected)
+		w.load()
+		if _, ok := w.manager.Channel(one.ID); !ok {
+			w.t.Error("the connected instance has no channel")
+		}
+		if _, ok := w.manager.Channel(lost.ID); ok {
+			w.t.Error("the lost instance has a channel to send on")
+		}
+		if diff := cmp.Diff([]messaging.InstanceState{messaging.InstanceDisconnected}, w.network.states(lost.ID)); diff != "" {
+			w.t.Errorf("the lost instance's channel: %s", diff)
+		}
+	})
+}
+
+// A driver may take a while to open a channel. What becomes of the instance
+// meanwhile counts, and the channel that comes late is closed again.
+func TestAChannelThatOpensTooLateIsClosed(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(w *world, id string)
+		open      int
+	}{
+		"another state": {func(w *world, id string) {
+			i := w.resolve(id)
+			w.report(i, messaging.EventInstanceDisconnected, messaging.InstanceDisconnected)
+			w.load()
+		}, 1},
+		"deleted": {func(w *world, id string) {
+			if _, err := w.manager.Delete(context.Background(), w.tenancy, id); err != nil {
+				w.t.Error(err)
+			}
+		}, 0},
+		"closed": {func(w *world, _ string) {
+			if err := w.manager.Close(); err != nil {
+				w.t.Error(err)
+			}
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "sqlite", lateness{})
+			ended := make(chan struct{})
+			w.network.whileOpening(func() {
+				begun := make(chan struct{})
+				go func() {
+					defer close(ended)
+					id := w.resolve("one").ID
+					close(begun)
+					c.meanwhile(w, id)
+				}()
+				<-begun
+				select {
+				case <-ended: // it did not wait for the door
+				case <-time.After(50 * time.Millisecond):
+				}
+			})
+			i := w.create("one")
+			<-ended
+			if _, ok := w.manager.Channel(i.ID); ok || w.network.openChannels() != c.open || w.network.hadTwo() {
+				t.Errorf("carries: %v, %d channels open, two at once: %v", ok, w.network.openChannels(), w.network.hadTwo())
+			}
+		})
+	}
+}
+
+// After Close nothing is opened, whatever comes in late.
+func TestNoChannelOpensAfterClose(t *testing.T) {
+	each(t, func(w *world) {
+		i := w.create("one")
+		if err := w.manager.Close(); err != nil {
+			w.t.Fatal(err)
+		}
+		w.report(i, messaging.EventInstanceDisconnected, messaging.InstanceDisconnected)
+		w.load()
+		w.create("two")
+		if open := w.network.openChannels(); open != 0 {
+			w.t.Errorf("%d channels are open", open)
+		}
+	})
+}
+
+// A rehearsal asks whether the world is at rest; a manager that has not taken
+// in what it observed is not.
+func TestIdleWaitsForWhatWasObserved(t *testing.T) {
+	w := newWorld(t, "sqlite", lateness{})
+	i := w.create("one")
+	w.report(i, messaging.EventInstanceDisconnected, messaging.InstanceDisconnected)
+	look, noWait := context.WithCancel(t.Context())
+	noWait()
+	if err := w.manager.Idle(look, w.tenancy.Workspace()); !errors.Is(err, context.Canceled) {
+		t.Errorf("Idle = %v with news in hand", err)
+	}
+	w.run()
+	w.idle()
+	if got := w.resolve(i.ID).State; got != messaging.InstanceDisconnected {
+		t.Errorf("idle, and the state is %s", got)
+	}
+}
+
+// States come from the journal, readings and creations at once. In the end the
+// memory equals the database, and no instance ever had two channels.
+func TestStatesSettleAsTheyWereCommitted(t *testing.T) {
+	each(t, func(w *world) {
+		var all []messaging.Instance
+		for n := range 4 {
+			all = append(all, w.create(fmt.Sprint("i", n)))
+		}
+		w.run()
+		var callers sync.WaitGroup
+		for _, i := range all {
+			callers.Go(func() {
+				for n := range 30 {
+					state, event := messaging.InstanceConnected, messaging.EventInstanceConnected
+					if n%2 == 0 {
+						state, event = messaging.InstanceDisconnected, messaging.EventInstanceDisconnected
+					}
+					w.report(i, event, state)
+				}
+			})
+			callers.Go(func() {
+				for range 5 {
+					if err := w.manager.Load(w.t.Context()); err != nil {
+						w.t.Error(err)
+					}
+				}
+			})
+		}
+		callers.Wait()
+		w.idle()
+		for _, i := range all {
+			if got := w.resolve(i.ID).State; got != messaging.InstanceConnected {
+				w.t.Errorf("%s is %s in memory", i.Name, got)
+			}
+			if _, ok := w.manager.Channel(i.ID); !ok {
+				w.t.Errorf("%s has no channel", i.Name)
+			}
+		}
+		if w.network.hadTwo() || w.network.openChannels() != len(all) {
+			w.t.Errorf("two channels at once: %v; %d are open", w.network.hadTwo(), w.network.openChannels())
+		}
+	})
+}
+
+// Two managers on one database, as two processes are: whatever each of them
+// did, both know the same once they have read it.
+func TestTwoProcessesComeToKnowTheSame(t *testing.T) {
+	for _, engine := range storetest.Engines {
+		t.Run(engine, func(t *testing.T) {
+			w := newWorld(t, engine, lateness{})
+			beside := instances.NewManager(instances.Options{Store: w.beside(), Now: w.now})
+			round := 0
+			rapid.Check(t, func(rt *rapid.T) {
+				round++
+				model := make(map[string]map[string]any) // metadata by name
+				tenancy := messaging.NewTenancy(storetest.Workspace(t, w.store, fmt.Sprint("w", round)).Workspace(), messaging.Test, messaging.AllInstances())
+				for range rapid.IntRange(1, 8).Draw(rt, "acts") {
+					m := rapid.SampledFrom([]*instances.Manager{w.manager, beside}).Draw(rt, "by")
+					act(rt, m, tenancy, model)
+				}
+				for _, m := range []*instances.Manager{w.manager, beside} {
+					if err := m.Load(t.Context()); err != nil {
+						rt.Fatal(err)
+					}
+					known, err := m.List(t.Context(), tenancy, messaging.Page{Limit: 50})
+					if err != nil {
+						rt.Fatal(err)
+					}
+					got := make(map[string]map[string]any)
+					for _, i := range known {
+						got[i.Name] = members(t, i.Metadata)
+					}
+					if diff := cmp.Diff(model, got); diff != "" {
+						rt.Fatal(diff)
+					}
+				}
+			})
+		})
+	}
+}
+
+// act makes, patches or deletes one of a few instances, and the model with it.
+// A manager that does not know of a deletion yet answers from memory; the
+// database has the last word, so every act begins with a reading.
+func act(t *rapid.T, m *instances.Manager, tenancy messaging.Tenancy, model map[string]map[string]any) {
+	ctx := context.Background()
+	if err := m.Load(ctx); err != nil {
+		t.Fatal(err)
+	}
+	name := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name")
+	_, known := model[name]
+	var err error
+	switch what := rapid.SampledFrom([]string{"create", "patch", "patch", "delete"}).Draw(t, "act"); {
+	case !known:
+		_, err = m.Create(ctx, tenancy, instances.Draft{Name: name})
+		model[name] = map[string]any{}
+	case what == "delete":
+		_, err = m.Delete(ctx, tenancy, name)
+		delete(model, name)
+	default:
+		member, value := rapid.SampledFrom([]string{"x", "y"}).Draw(t, "member"), rapid.IntRange(0, 9).Draw(t, "value")
+		patch := fmt.Appendf(nil, `{"%s":%d}`, member, value)
+		model[name][member] = float64(value)
+		if value == 0 {
+			patch = fmt.Appendf(nil, `{"%s":null}`, member)
+			delete(model[name], member)
+		}
+		_, err = m.Update(ctx, tenancy, name, instances.Patch{Metadata: patch})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,87 @@
+package instances
+
+import (
+	"context"
+
+	"portaria/messaging"
+)
+
+// Observe hears of an instance's state after its commit. It does not block:
+// Run opens and closes the channels.
+func (m *Manager) Observe(i messaging.Instance) {
+	m.mu.Lock()
+	m.seen = append(m.seen, i)
+	if e, ok := m.byID[i.ID]; ok {
+		m.touch(e)
+	}
+	m.mu.Unlock()
+	select {
+	case m.news <- struct{}{}:
+	default:
+	}
+}
+
+func (m *Manager) takeNews(ctx context.Context) {
+	m.refreshing.Lock()
+	defer m.refreshing.Unlock()
+	m.takeSeen(ctx)
+}
+
+// takeSeen takes in what was observed, in the order of the commits.
+// m.refreshing is held.
+func (m *Manager) takeSeen(ctx context.Context) {
+	m.mu.RLock()
+	seen := m.seen
+	m.mu.RUnlock()
+	if len(seen) == 0 {
+		return
+	}
+	for _, i := range seen {
+		m.takeState(ctx, i)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen = m.seen[len(seen):]
+	if len(m.seen) > 0 {
+		return // more came meanwhile, and its token waits
+	}
+	m.seen = nil
+	close(m.quiet)
+	m.quiet = make(chan struct{})
+}
+
+// takeState takes in the observed state of an instance that is known. Its
+// metadata and settings are older than those of a patch that was answered since.
+func (m *Manager) takeState(ctx context.Context, i messaging.Instance) {
+	m.mu.Lock()
+	e, ok := m.byID[i.ID]
+	if !ok {
+		m.mu.Unlock()
+		return
+	}
+	i.Metadata, i.Settings = e.instance.Metadata, e.instance.Settings
+	e.set(i)
+	fits := e.fits()
+	m.mu.Unlock()
+	if !fits {
+		m.fit(ctx, e)
+	}
+}
+
+// Idle waits until the manager has taken in all that it observed, of any
+// workspace.
+func (m *Manager) Idle(ctx context.Context, _ string) error {
+	for {
+		m.mu.RLock()
+		busy, quiet := len(m.seen) > 0, m.quiet
+		m.mu.RUnlock()
+		if !busy {
+			return nil
+		}
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
