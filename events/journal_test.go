@@ -60,7 +60,7 @@ func (s *shelf) commit(j *Journal, id string, status messaging.Status) {
 }
 
 // await waits for the message and returns how far it got.
-func await(t testing.TB, j *Journal, ctx context.Context, want messaging.Status) messaging.Status {
+func await(ctx context.Context, t testing.TB, j *Journal, want messaging.Status) messaging.Status {
 	t.Helper()
 	m, err := j.Await(ctx, messaging.Tenancy{}, "msg", want)
 	if err != nil {
@@ -85,7 +85,7 @@ func TestAwaitReturnsAtOnceWhatHasBeenReached(t *testing.T) {
 			s := newShelf()
 			s.statuses["msg"] = status
 			j := NewJournal(s)
-			if got := await(t, j, t.Context(), messaging.StatusSent); got != status || s.reads != 1 || waiting(j) != 0 {
+			if got := await(t.Context(), t, j, messaging.StatusSent); got != status || s.reads != 1 || waiting(j) != 0 {
 				t.Errorf("Await = %s after %d readings, %d waiters left; want %s after one", got, s.reads, waiting(j), status)
 			}
 		})
@@ -103,7 +103,7 @@ func TestAwaitReturnsWhenItIsTold(t *testing.T) {
 			time.Sleep(time.Second)
 			s.commit(j, "msg", messaging.StatusDelivered)
 		}()
-		got := await(t, j, t.Context(), messaging.StatusSent)
+		got := await(t.Context(), t, j, messaging.StatusSent)
 		if waited := time.Since(began); got != messaging.StatusDelivered || waited != 2*time.Second {
 			t.Errorf("Await = %s after %v", got, waited)
 		}
@@ -126,7 +126,7 @@ func TestAwaitDoesNotReadForEventsOfOthers(t *testing.T) {
 			synctest.Wait()
 			s.commit(j, "msg", messaging.StatusSent)
 		}()
-		if got := await(t, j, t.Context(), messaging.StatusSent); got != messaging.StatusSent || s.reads != 2 {
+		if got := await(t.Context(), t, j, messaging.StatusSent); got != messaging.StatusSent || s.reads != 2 {
 			t.Errorf("Await = %s after %d readings", got, s.reads)
 		}
 	})
@@ -144,12 +144,12 @@ func TestAwaitReturnsTheMessageAsItStandsWhenTheContextEnds(t *testing.T) {
 			time.Sleep(time.Second)
 			s.commit(j, "msg", messaging.StatusHeld)
 		}()
-		got := await(t, j, ctx, messaging.StatusSent)
+		got := await(ctx, t, j, messaging.StatusSent)
 		if waited := time.Since(began); got != messaging.StatusHeld || waited != 10*time.Second || waiting(j) != 0 {
 			t.Errorf("Await = %s after %v, %d waiters left", got, waited, waiting(j))
 		}
 		cancel()
-		if got := await(t, j, ctx, messaging.StatusSent); got != messaging.StatusHeld {
+		if got := await(ctx, t, j, messaging.StatusSent); got != messaging.StatusHeld {
 			t.Errorf("Await with a context that has ended = %s", got)
 		}
 	})
@@ -166,7 +166,7 @@ func TestAwaitReadsWhatWasToldAtItsEnd(t *testing.T) {
 			s.commit(j, "msg", messaging.StatusSent)
 			cancel()
 		})
-		if got := await(t, j, ctx, messaging.StatusSent); got != messaging.StatusSent {
+		if got := await(ctx, t, j, messaging.StatusSent); got != messaging.StatusSent {
 			t.Fatalf("Await = %s", got)
 		}
 	}
@@ -205,7 +205,7 @@ func TestAwaitMissesNoChange(t *testing.T) {
 			}
 			s.before, s.after = some, some
 			ended := make(chan messaging.Status, 1)
-			go func() { ended <- await(t, j, t.Context(), want) }()
+			go func() { ended <- await(t.Context(), t, j, want) }()
 			for range path { // what comes while nobody reads
 				synctest.Wait()
 				if len(ended) == 1 {
@@ -230,7 +230,7 @@ func TestAwaitAndTellRace(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 3 {
 			callers.Go(func() {
-				if got := await(t, j, ctx, messaging.StatusSent); got != messaging.StatusSent {
+				if got := await(ctx, t, j, messaging.StatusSent); got != messaging.StatusSent {
 					t.Errorf("Await = %s", got)
 				}
 			})
@@ -261,7 +261,7 @@ func TestEveryWaiterIsToldAndForgotten(t *testing.T) {
 				ctx = brief
 			}
 			callers.Go(func() {
-				got := await(t, j, ctx, want)
+				got := await(ctx, t, j, want)
 				if ended := got == messaging.StatusSent; ended != (n%3 == 2) {
 					t.Errorf("waiter %d got %s", n, got)
 				}
@@ -300,7 +300,7 @@ func TestTellCostsNothingWhenNobodyWaits(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan messaging.Status)
-	go func() { ended <- await(t, j, ctx, messaging.StatusSent) }()
+	go func() { ended <- await(ctx, t, j, messaging.StatusSent) }()
 	for waiting(j) == 0 { // until it listens
 		select {
 		case <-ended:

@@ -21,92 +21,88 @@ import (
 // one does not come back, and a patch and a state that were told stay.
 func TestWhatHappensWhileLoadReadsIsNotUndone(t *testing.T) {
 	for name, c := range map[string]struct {
-		meanwhile func(w *world)
-		check     func(w *world)
-		drained   int
+		meanwhile, check func(w *world)
+		drained          int
 	}{
-		"an instance is made": {
-			meanwhile: func(w *world) { w.create("new") },
-			check: func(w *world) {
-				if _, ok := w.manager.Channel(w.resolve("new").ID); !ok {
-					w.t.Error("the new instance has no channel")
-				}
-			},
-		},
-		"an instance is found": {
-			meanwhile: func(w *world) { storetest.Instance(w.t, w.store, w.tenancy, "new"); w.resolve("new") },
-			check: func(w *world) {
-				if _, ok := w.manager.Channel(w.resolve("new").ID); !ok {
-					w.t.Error("the instance that was found has no channel")
-				}
-			},
-		},
-		"an instance is deleted": {
-			drained: 1, // by Delete itself
-			meanwhile: func(w *world) {
-				if _, err := w.manager.Delete(w.t.Context(), w.tenancy, "one"); err != nil {
-					w.t.Error(err)
-				}
-			},
-			check: func(w *world) {
-				if i, err := w.manager.Resolve(w.t.Context(), w.tenancy, "one"); !errors.Is(err, instances.ErrNotFound) {
-					w.t.Errorf("resolve: %s, %v; want ErrNotFound", i.ID, err)
-				}
-				if open := w.network.openChannels(); open != 0 {
-					w.t.Errorf("%d channels are open", open)
-				}
-			},
-		},
-		"an instance is patched": {
-			meanwhile: func(w *world) {
-				if _, err := w.manager.Update(w.t.Context(), w.tenancy, "one", instances.Patch{Metadata: []byte(`{"a":1}`)}); err != nil {
-					w.t.Error(err)
-				}
-			},
-			check: func(w *world) {
-				if got := w.resolve("one").Metadata; string(got) != `{"a":1}` {
-					w.t.Errorf("metadata is %s", got)
-				}
-			},
-		},
-		"an instance is lost and found": {
-			meanwhile: func(w *world) {
-				i := w.resolve("one")
-				w.report(i, messaging.EventInstanceDisconnected, messaging.InstanceDisconnected)
-				w.report(i, messaging.EventInstanceConnected, messaging.InstanceConnected)
-				w.report(i, messaging.EventInstanceLoggedOut, messaging.InstanceLoggedOut)
-			},
-			check: func(w *world) {
-				w.load() // takes in what was observed
-				i := w.resolve("one")
-				want := []messaging.InstanceState{
-					messaging.InstanceConnected, messaging.InstanceDisconnected, messaging.InstanceConnected, messaging.InstanceLoggedOut,
-				}
-				if diff := cmp.Diff(want, w.network.states(i.ID)); diff != "" || i.State != messaging.InstanceLoggedOut {
-					w.t.Errorf("state %s, channels opened for:\n%s", i.State, diff)
-				}
-			},
-		},
+		"an instance is made":           {meanwhile: func(w *world) { w.create("new") }, check: newHasItsChannel},
+		"an instance is found":          {meanwhile: findNew, check: newHasItsChannel},
+		"an instance is deleted":        {meanwhile: deleteOne, check: oneIsGone, drained: 1}, // by Delete itself
+		"an instance is patched":        {meanwhile: patchOne, check: oneIsPatched},
+		"an instance is lost and found": {meanwhile: loseOne, check: oneIsLoggedOut},
 	} {
-		t.Run(name, func(t *testing.T) {
-			for _, engine := range storetest.Engines {
-				t.Run(engine, func(t *testing.T) {
-					var once sync.Once
-					w := newWorld(t, engine, lateness{list: func(w *world) { once.Do(func() { c.meanwhile(w) }) }})
-					w.create("one")
-					w.load()
-					c.check(w)
-					w.load()
-					c.check(w)
-					if drained := w.drains.total() + w.manager.Undrained(); drained != c.drained {
-						t.Errorf("%d instances were drained, want %d", drained, c.drained)
-					}
-					if kept := w.manager.Memory(); kept != 0 {
-						t.Errorf("%d deleted instances are kept in memory", kept)
-					}
-				})
-			}
-		})
+		for _, engine := range storetest.Engines {
+			t.Run(name+"/"+engine, func(t *testing.T) {
+				var once sync.Once
+				w := newWorld(t, engine, lateness{list: func(w *world) { once.Do(func() { c.meanwhile(w) }) }})
+				w.create("one")
+				w.load()
+				c.check(w)
+				w.load()
+				c.check(w)
+				if drained := w.drains.total() + w.manager.Undrained(); drained != c.drained {
+					t.Errorf("%d instances were drained, want %d", drained, c.drained)
+				}
+				if kept := w.manager.Memory(); kept != 0 {
+					t.Errorf("%d deleted instances are kept in memory", kept)
+				}
+			})
+		}
+	}
+}
+
+func findNew(w *world) {
+	storetest.Instance(w.t, w.store, w.tenancy, "new")
+	w.resolve("new")
+}
+
+func newHasItsChannel(w *world) {
+	if _, ok := w.manager.Channel(w.resolve("new").ID); !ok {
+		w.t.Error("the new instance has no channel")
+	}
+}
+
+func deleteOne(w *world) {
+	if _, err := w.manager.Delete(w.t.Context(), w.tenancy, "one"); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func oneIsGone(w *world) {
+	if i, err := w.manager.Resolve(w.t.Context(), w.tenancy, "one"); !errors.Is(err, instances.ErrNotFound) {
+		w.t.Errorf("resolve: %s, %v; want ErrNotFound", i.ID, err)
+	}
+	if open := w.network.openChannels(); open != 0 {
+		w.t.Errorf("%d channels are open", open)
+	}
+}
+
+func patchOne(w *world) {
+	if _, err := w.manager.Update(w.t.Context(), w.tenancy, "one", instances.Patch{Metadata: []byte(`{"a":1}`)}); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func oneIsPatched(w *world) {
+	if got := w.resolve("one").Metadata; string(got) != `{"a":1}` {
+		w.t.Errorf("metadata is %s", got)
+	}
+}
+
+func loseOne(w *world) {
+	i := w.resolve("one")
+	w.report(i, messaging.EventInstanceDisconnected, messaging.InstanceDisconnected)
+	w.report(i, messaging.EventInstanceConnected, messaging.InstanceConnected)
+	w.report(i, messaging.EventInstanceLoggedOut, messaging.InstanceLoggedOut)
+}
+
+func oneIsLoggedOut(w *world) {
+	w.load() // takes in what was observed
+	i := w.resolve("one")
+	want := []messaging.InstanceState{
+		messaging.InstanceConnected, messaging.InstanceDisconnected, messaging.InstanceConnected, messaging.InstanceLoggedOut,
+	}
+	if diff := cmp.Diff(want, w.network.states(i.ID)); diff != "" || i.State != messaging.InstanceLoggedOut {
+		w.t.Errorf("state %s, channels opened for:\n%s", i.State, diff)
 	}
 }
 

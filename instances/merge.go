@@ -57,7 +57,7 @@ func mergeObjects(old, patch jsontext.Value) (jsontext.Value, error) {
 		return nil, err
 	}
 	for name, value := range from {
-		switch value.Kind() {
+		switch value.Kind() { //nolint:exhaustive // all other kinds replace what was there
 		case 'n':
 			delete(into, name)
 		case '{':
