@@ -31,7 +31,7 @@ test: ## every test, on both engines
 
 .PHONY: race
 race: ## every test under the race detector
-	$(WITHPG) -- go test -race $(FLAGS) $(PKG)
+	$(WITHPG) -- go test -race -timeout 20m $(FLAGS) $(PKG)
 
 .PHONY: e2e
 e2e: ## the stories of the real binary (cmd/portaria), never from the cache
