@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	crashSends     = 5000
 	crashInstances = 5
 	// crashBacklog messages wait for one time, in the order of their answers,
 	// while the server is killed around them.
@@ -22,7 +21,7 @@ const (
 )
 
 // killsAt are the numbers of accepted messages at which the server is killed.
-var killsAt = []int64{700, 2000, 3500}
+var killsAt = []int64{crashSends / 7, crashSends * 2 / 5, crashSends * 7 / 10}
 
 // After a 202 neither kill -9 nor a lost answer may lose a message or carry it
 // twice, and each instance's order holds. Senders repeat what got no answer
