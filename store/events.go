@@ -22,11 +22,11 @@ type Committed []messaging.Event
 // Tell sets who hears of events after their commit, in order, on the
 // committer's goroutine: f must not block or write. It is set once, before the
 // first write.
-func (s *Store) Tell(f func(Committed)) { s.waiters = f }
+func (s *Store) Tell(f func(Committed)) { s.listener = f }
 
 func (s *Store) tell(events Committed) {
-	if s.waiters != nil && len(events) > 0 {
-		s.waiters(events)
+	if s.listener != nil && len(events) > 0 {
+		s.listener(events)
 	}
 }
 

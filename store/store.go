@@ -44,7 +44,7 @@ type Store struct {
 	background sync.WaitGroup
 	quit       chan struct{} // closed when background work must end
 	commits    atomic.Int64
-	waiters    func(Committed)
+	listener   func(Committed)
 	position   int64 // the time of the last place given in the outbox; the committer's own
 	node       int64 // the low bits of every place that this process gives
 }
@@ -113,7 +113,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	return explain(s.r.PingContext(ctx))
 }
 
-// Migrate must run before the first write. It brings an empty or older database to this version's schema.
+// Migrate brings an empty or older database to this version's schema. It must
+// run before the first write.
 // Faults: ErrDatabaseNewer.
 func (s *Store) Migrate(ctx context.Context) error {
 	p, err := s.migrator()
