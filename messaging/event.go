@@ -8,12 +8,20 @@ type EventType string
 // The events of API.md section 8 that exist so far.
 const (
 	EventMessageReceived EventType = "message.received"
+	EventMessageEdited   EventType = "message.edited"
+	EventMessageRevoked  EventType = "message.revoked"
+	EventMessageReaction EventType = "message.reaction"
 
 	EventInstanceCreated      EventType = "instance.created"
+	EventInstancePairing      EventType = "instance.pairing"
 	EventInstanceConnected    EventType = "instance.connected"
 	EventInstanceDisconnected EventType = "instance.disconnected"
+	EventInstanceRestricted   EventType = "instance.restricted"
+	EventInstanceBanned       EventType = "instance.banned"
 	EventInstanceLoggedOut    EventType = "instance.logged_out"
 	EventInstanceDeleted      EventType = "instance.deleted"
+
+	EventCallReceived EventType = "call.received"
 )
 
 // MessageEvent returns the type of the event that records a message's status;
@@ -36,10 +44,12 @@ type Event struct {
 	State     State     // the message as it stood after this event
 	Message   *Message  // the whole message; filled when events are read back
 	Instance  *Instance // of an instance event
+	Call      *Call     // of a call event
 }
 
 // Record is something that a room or a driver asks the journal to record:
-// StatusChange, InboundMessage or InstanceChange.
+// StatusChange, InboundMessage, MessageEdit, MessageRevoke, CallReceived or
+// InstanceChange.
 type Record interface{ record() }
 
 // StatusChange says that a message has got somewhere. It may come late or
@@ -57,21 +67,81 @@ type StatusChange struct {
 }
 
 // InboundMessage is a message from a contact. It is recorded once by its
-// instance and WhatsApp id.
+// instance and WhatsApp id. One whose kind is a reaction is told as
+// message.reaction, any other as message.received.
 type InboundMessage struct{ Message Message }
 
-// InstanceChange says that an instance was seen in another state.
+// MessageEdit says that a message's author has changed its content. An edit to
+// the content that the message has already is no news.
+type MessageEdit struct {
+	WorkspaceID string
+	Environment Environment
+	InstanceID  string
+	WAMessageID string  // of the message that was edited
+	Author      Address // of the message; empty: we, on the instance's own phone
+	Content     Content
+	At          time.Time
+}
+
+// MessageRevoke says that a message's author has deleted it for everyone.
+type MessageRevoke struct {
+	WorkspaceID string
+	Environment Environment
+	InstanceID  string
+	WAMessageID string  // of the message that was revoked
+	Author      Address // of the message, also when a group's admin revoked it; empty: we, on the instance's own phone
+	At          time.Time
+}
+
+// CallReceived is a call from a contact. It is told once by its instance and
+// call id.
+type CallReceived struct {
+	WorkspaceID string
+	Environment Environment
+	InstanceID  string
+	Call        Call
+}
+
+// Call is a call as events show it.
+type Call struct {
+	ID       string // WhatsApp's id of the call
+	From     Address
+	Video    bool
+	Group    bool
+	Rejected bool // by settings.reject_calls
+	At       time.Time
+}
+
+// InstanceChange says that an instance was seen in another state, or that what
+// was asked of it has been done. The state and reason that it has already are
+// no event. Instance.Apply decides what it means.
 type InstanceChange struct {
 	WorkspaceID string
 	Environment Environment
 	InstanceID  string
-	Type        EventType
-	State       InstanceState
-	Reason      string
+	Type        EventType     // empty: a state that is shown but is no event, as connecting
+	State       InstanceState // empty: as before
+	Reason      string        // one of Reason…
 	Until       time.Time
 	At          time.Time
+
+	Done   time.Time // the AskedAt of what was asked and is done now; zero: nothing
+	Linked *Link     // the phone that is linked now, or none any more; nil: as before
+	Undone bool      // the owner's desire ends with this, unless another ask is open: a logout
+}
+
+// Link is a phone that was linked to an instance. The zero value unlinks it;
+// the phone number stays known, so that linking it again can be told from
+// linking another.
+type Link struct {
+	ID       string // what the driver knows the session by
+	Phone    string // digits
+	PushName string
 }
 
 func (StatusChange) record()   {}
 func (InboundMessage) record() {}
+func (MessageEdit) record()    {}
+func (MessageRevoke) record()  {}
+func (CallReceived) record()   {}
 func (InstanceChange) record() {}

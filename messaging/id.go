@@ -21,6 +21,7 @@ const (
 	MessagePrefix   IDPrefix = "msg_"
 	EventPrefix     IDPrefix = "evt_"
 	RequestPrefix   IDPrefix = "req_"
+	MediaPrefix     IDPrefix = "med_"
 )
 
 // crockford is Crockford's base32 alphabet in lower case: no i, l, o or u.

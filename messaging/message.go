@@ -43,6 +43,8 @@ type Message struct {
 	CreatedAt   time.Time
 	SendAt      time.Time // zero: at once
 	ExpiresAt   time.Time
+	EditedAt    time.Time // when its author last changed it; zero: never
+	RevokedAt   time.Time // when its author deleted it for everyone; zero: never
 	State
 }
 
@@ -52,25 +54,3 @@ type Override struct {
 	Code    string           `json:"code,omitempty"`     // the error code of a failed outcome
 	DelayMS map[string]int64 `json:"delay_ms,omitempty"` // by status: sent, delivered, read
 }
-
-// Kind is the type of a message's content.
-type Kind string
-
-// KindText is plain text, the first kind of content.
-const KindText Kind = "text"
-
-// Content is what a message says. Exactly the field that Kind names is set.
-type Content struct {
-	Kind Kind
-	Text *Text
-}
-
-// Text is the content of a text message: 1 to 65,536 bytes of UTF-8.
-type Text struct {
-	Body       string `json:"body"`
-	PreviewURL bool   `json:"preview_url,omitempty"`
-}
-
-// MaxTextBytes is the longest text body that is accepted. WhatsApp itself
-// shows up to 65,536 characters.
-const MaxTextBytes = 65536

@@ -1,0 +1,192 @@
+package wasim
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portaria/internal/fault"
+)
+
+// ErrClosed is returned by what needs a server that runs after Close.
+var ErrClosed = fault.New(fault.Unavailable, "WASIM_CLOSED", "The simulated server is closed.")
+
+// defaultMaxConns is Options.MaxConns when it is zero.
+const defaultMaxConns = 4096
+
+// Options are the settings of a server. The zero value listens on a free port
+// of the loopback, logs nothing and answers at once.
+type Options struct {
+	Addr      string        // where to listen; empty means 127.0.0.1:0
+	Logger    *slog.Logger  // nil means no log
+	RoundTrip time.Duration // every answer leaves this much later; answers overlap and keep their order
+	MaxConns  int           // connections at the same time, 4096 when zero; more wait to be accepted
+}
+
+// Server is a running simulator. Its methods may be called from any goroutine.
+type Server struct {
+	log       *slog.Logger
+	maxConns  int
+	authority *authority
+	noise     *noiseIdentity
+	transport *http.Transport
+
+	// The tables are made by Start and never written again.
+	stanzas map[string]stanzaHandler
+	iqs     map[iqKey]iqHandler
+	linkIQs map[iqKey]iqHandler
+
+	roundTrip atomic.Int64
+	faults    atomic.Pointer[FaultPlan]
+	ids       atomic.Uint64
+	arrivals  atomic.Uint64
+
+	mu      sync.Mutex // guards addr, current, closed
+	addr    string
+	current *run
+	closed  bool
+
+	accountsMu sync.RWMutex
+	accounts   map[string]*account
+
+	linkingMu sync.Mutex
+	linking   map[[32]byte]*conn // clients that show a QR code, by Noise key
+}
+
+// Start listens and serves until Close.
+func Start(opts Options) (*Server, error) {
+	quietLibsignal()
+	identity, err := newNoiseIdentity()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		log:       opts.Logger,
+		maxConns:  opts.MaxConns,
+		authority: newAuthority(),
+		noise:     identity,
+		stanzas:   stanzaTable(),
+		iqs:       iqTable(),
+		linkIQs:   linkIQTable(),
+		addr:      opts.Addr,
+		accounts:  map[string]*account{},
+		linking:   map[[32]byte]*conn{},
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.maxConns == 0 {
+		s.maxConns = defaultMaxConns
+	}
+	if s.addr == "" {
+		s.addr = "127.0.0.1:0"
+	}
+	s.SetRoundTrip(opts.RoundTrip)
+	s.faults.Store(&FaultPlan{})
+	s.transport = s.newTransport()
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Addr returns the address that the server listens on.
+func (s *Server) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
+
+// Close drops every connection, stops listening and waits for all that the
+// server has started. A second Close does nothing.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.transport.CloseIdleConnections()
+	return s.current.stop()
+}
+
+// Restart drops every connection and the listener, and listens again on the
+// same address. Accounts, linked devices, sessions and queues are kept.
+func (s *Server) Restart() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	if err := s.current.stop(); err != nil {
+		return err
+	}
+	return s.listenLocked()
+}
+
+// SetRoundTrip changes Options.RoundTrip from now on.
+func (s *Server) SetRoundTrip(d time.Duration) { s.roundTrip.Store(int64(d)) }
+
+// HTTPClient returns a client that reaches this server under every host name,
+// with TLS verified against CAPEM. Give it to all three of whatsmeow's setters:
+// SetWebsocketHTTPClient, SetPreLoginHTTPClient and SetMediaHTTPClient.
+func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.transport} }
+
+func (s *Server) newTransport() *http.Transport {
+	roots := x509.NewCertPool()
+	roots.AddCert(s.authority.certificate)
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, s.Addr())
+		},
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConnsPerHost: 16,
+		IdleConnTimeout:     time.Minute,
+	}
+}
+
+// nextID returns an id for a stanza that the server begins.
+func (s *Server) nextID() string { return "wasim-" + strconv.FormatUint(s.ids.Add(1), 10) }
+
+// Received returns what all contacts decrypted, in the order of arrival.
+func (s *Server) Received() []Received {
+	s.accountsMu.RLock()
+	accounts := make([]*account, 0, len(s.accounts))
+	for _, a := range s.accounts {
+		accounts = append(accounts, a)
+	}
+	s.accountsMu.RUnlock()
+	return mergeReceived(accounts)
+}
+
+func (s *Server) listen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listenLocked()
+}
+
+func (s *Server) listenLocked() error {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.addr = listener.Addr().String()
+	s.current = startRun(s, listener)
+	return nil
+}
+
+// isStopped reports whether err only says that the server was stopped.
+func isStopped(err error) bool {
+	return err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed)
+}
