@@ -18,6 +18,7 @@ import (
 
 	"portaria/auth"
 	"portaria/gateway"
+	"portaria/instances/pairlink"
 	"portaria/messaging"
 	"portaria/outbox"
 )
@@ -65,8 +66,10 @@ func BenchmarkAccept(b *testing.B) {
 		KeyID: "key_000000000000", Lineage: "key_000000000000", Workspace: workspace, Environment: messaging.Test, Scopes: scopes,
 		Instances: []auth.AllowedInstance{{ID: w.instance.ID, Name: "a"}}, Requests: auth.NewBucket(1_000_000_000, 1_000_000_000),
 	}
+	library, _ := newLibrary(b)
 	server, err := gateway.New(gateway.Options{
-		Auth: w, Sender: w, Instances: w, Reader: w, Awaiter: w, Clocks: w, Idempotency: w, Logs: w, Ready: w,
+		Media: library, Auth: w, Sender: w, Instances: w, Reader: w, Awaiter: w, Clocks: w, Idempotency: w, Logs: w, Ready: w,
+		Connections: w, Numbers: w, Pacer: w, Links: pairlink.New(newLinkStore(&w.world), nil),
 		Logger:  slog.New(slog.NewTextHandler(io.Discard, nil)),
 		ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
 	})

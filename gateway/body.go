@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// bodyDeadline is how long a body may take to arrive.
+	// bodyDeadline is how long a body may take to arrive; a long one has more
+	// (multipart.go).
 	bodyDeadline = 30 * time.Second
 	// firstRead is the buffer for bodies that do not say how long they are.
 	firstRead = 4 << 10
@@ -44,16 +45,27 @@ func (x *exchange) takeBody() error {
 		return errEncoded
 	}
 	length := int64(x.http.Request.Header.ContentLength()) // -1 when chunked
+	if x.isForm() {
+		return x.takeForm(length)
+	}
 	if length > x.row.BodyLimit {
 		return ErrPayloadTooLarge
 	}
 	if length < 0 || length > arrivesAtOnce {
-		if err := x.http.Conn().SetReadDeadline(time.Now().Add(bodyDeadline)); err != nil {
+		expected := length
+		if expected < 0 {
+			expected = x.row.BodyLimit
+		}
+		if err := x.http.Conn().SetReadDeadline(time.Now().Add(patience(expected))); err != nil {
 			return errBrokenBody.Because(err)
 		}
+		x.slow = expected > jsonLimit
 	}
 	var err error
-	x.body, err = readAll(x.body[:0], x.http.RequestBodyStream(), length, x.row.BodyLimit)
+	x.body, err = readAll(x.body[:0], x.http.RequestBodyStream(), length, min(x.row.BodyLimit, jsonLimit))
+	if errors.Is(err, ErrPayloadTooLarge) && x.row.BodyLimit > jsonLimit && bytes.Contains(x.body, []byte(`"base64"`)) {
+		x.body, err = readAll(x.body, x.http.RequestBodyStream(), length, x.row.BodyLimit)
+	}
 	if err != nil {
 		return bodyFault(err)
 	}
@@ -61,6 +73,9 @@ func (x *exchange) takeBody() error {
 		return errBrokenBody
 	}
 	x.bodyTaken = true
+	if weighsTooMuch(x.body) {
+		return ErrPayloadTooLarge
+	}
 	if len(bytes.TrimSpace(x.body)) == 0 {
 		x.body = x.body[:0]
 		return nil

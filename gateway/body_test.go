@@ -200,7 +200,7 @@ func TestMediaTypes(t *testing.T) {
 	token := h.locked(t, []string{"*"}, h.instance(t, "a").ID)
 	for media, want := range map[string]int{
 		"application/json": 202, "Application/JSON; charset=utf-8": 202, "": 202, "text/plain": 415, "application/xml": 415,
-		"application/x-www-form-urlencoded": 415, "multipart/form-data; boundary=x": 415, "application/jsonp": 415,
+		"application/x-www-form-urlencoded": 415, "multipart/form-data; boundary=x": 400, "multipart/mixed; boundary=x": 415, "application/jsonp": 415,
 	} {
 		conn := dial(t, h)
 		fmt.Fprintf(conn, "POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"portaria/auth"
@@ -47,6 +48,25 @@ func (c *Call) Claim(data any) (*messaging.Claim, error) {
 		return nil, err
 	}
 	return x.claim.seal(x.status, x.out), nil
+}
+
+// KeepInstead says that the answer holds a secret: what is kept, and shown to a
+// repeated request, is data in the answer's place.
+func (c *Call) KeepInstead(data any) error {
+	x := c.exchange
+	if err := x.render(data); err != nil {
+		return err
+	}
+	x.claim.instead = slices.Clone(x.out)
+	return nil
+}
+
+// ClaimInstead is Claim for an answer that holds a secret, as KeepInstead says.
+func (c *Call) ClaimInstead(data any) (*messaging.Claim, error) {
+	if err := c.KeepInstead(data); err != nil {
+		return nil, err
+	}
+	return c.exchange.claim.seal(c.exchange.status, c.exchange.claim.instead), nil
 }
 
 // SpendMessages takes n tokens of the key's second bucket, when it has one:

@@ -34,6 +34,21 @@ var portugueseSentences = map[string]string{
 	"CONFLICT":           "O estado atual do objeto não permite isto.",
 	"NAME_TAKEN":         "Este nome já está em uso.",
 
+	// media
+	"MEDIA_EMPTY":       "O arquivo está vazio.",
+	"URL_NOT_ALLOWED":   "Esta URL não pode ser usada: ela deve ser http ou https e levar a um endereço público.",
+	"MEDIA_UNREACHABLE": "O arquivo não pôde ser obtido da sua URL.",
+
+	// connections and pairing
+	"INSTANCE_ALREADY_CONNECTED": "A instância já está conectada.",
+	"INSTANCE_NOT_PAIRING":       "A instância não está sendo pareada; peça antes uma conexão.",
+	"INSTANCE_NOT_CONNECTED":     "A instância não está conectada.",
+	"PAIRING_LINK_EXPIRED":       "Este link expirou; peça um novo.",
+	"PAIRING_LINK_USED":          "Um celular já foi conectado com este link; ele não pode ser usado de novo.",
+	"PAIRING_LINK_BLOCKED":       "Este link foi encerrado por excesso de PINs incorretos; peça um novo.",
+	"PAIRING_PIN_REQUIRED":       "Este link pede o seu PIN.",
+	"PAIRING_PIN_WRONG":          "O PIN está incorreto.",
+
 	// the house
 	"INTERNAL":      "Algo deu errado do nosso lado; o request_id o localiza no log.",
 	"UNAVAILABLE":   "O serviço não pode fazer isto agora; tente de novo.",
@@ -58,6 +73,8 @@ var portugueseRules = map[string]string{
 	"range":       "está fora dos limites permitidos",
 	"requires":    "não combina com os outros campos",
 	"repeated":    "aparece mais de uma vez",
+	"not_found":   "não existe ou não está ao alcance desta chave",
+	"media_type":  "não é um tipo de arquivo que esta mensagem aceita",
 }
 
 // portuguese returns the Brazilian sentence of a fault's code; false for a code

@@ -12,22 +12,33 @@ import (
 )
 
 // contentInput is the part of a message's body that says what it says: exactly
-// one member named like its kind. A new kind is a member here, a case in read
-// and a case in appendContent.
+// one member named like its kind, and options. A new kind is a member here, a
+// case in read, and how it is shown in contentview.go.
 type contentInput struct {
-	Type string     `json:"type,omitzero" enum:"text" description:"Needed only when it cannot be told from the content."`
-	Text *textInput `json:"text,omitzero"`
+	Type     string         `json:"type,omitzero" enum:"text,image,video,audio,document,sticker,reaction" description:"Needed only when it cannot be told from the content."`
+	Text     *textInput     `json:"text,omitzero"`
+	Image    *mediaInput    `json:"image,omitzero" description:"JPEG, PNG or WebP of at most 16 MiB."`
+	Video    *mediaInput    `json:"video,omitzero" description:"MP4 or 3GPP of at most 100 MiB."`
+	Audio    *mediaInput    `json:"audio,omitzero" description:"Ogg, MP3, MP4, AAC or AMR of at most 16 MiB; with voice, a voice note."`
+	Document *mediaInput    `json:"document,omitzero" description:"A file of any type of at most 100 MiB."`
+	Sticker  *mediaInput    `json:"sticker,omitzero" description:"WebP of at most 1 MiB."`
+	Reaction *reactionInput `json:"reaction,omitzero"`
+
+	Caption  string      `json:"caption,omitzero" maxLength:"65536" description:"Of an image, a video or a document."`
+	ReplyTo  string      `json:"reply_to,omitzero" description:"The message that this one answers: its id, or its WhatsApp id."`
+	Mentions mentionList `json:"mentions,omitzero" description:"Who is mentioned: numbers in international form, or WhatsApp ids."`
+	ViewOnce bool        `json:"view_once,omitzero" description:"Of an image, a video or a voice note: it can be opened once."`
 }
 
 // sendable lists the kinds that can be sent.
-var sendable = []string{string(messaging.KindText)}
+var sendable = []string{
+	string(messaging.KindText), string(messaging.KindImage), string(messaging.KindVideo), string(messaging.KindAudio),
+	string(messaging.KindDocument), string(messaging.KindSticker), string(messaging.KindReaction),
+}
 
 // unsendable lists the kinds that callers know from elsewhere. Their members
 // are told apart from misspelt names.
-var unsendable = []string{
-	"image", "video", "audio", "document", "sticker", "location", "contacts", "poll", "reaction",
-	"buttons", "list", "lists", "interactive", "template",
-}
+var unsendable = []string{"location", "contacts", "poll", "buttons", "list", "lists", "interactive", "template"}
 
 // refuseKind says why a kind cannot be sent; nil when it can.
 func refuseKind(kind string) error {
@@ -50,19 +61,98 @@ func (c *contentInput) refuseUnknown(member string) error {
 	return nil
 }
 
-// read checks the content and returns it.
-func (c *contentInput) read(fields *fault.Fields) (messaging.Content, error) {
+// plain reports whether the content is text without anything else, as nearly
+// every message is.
+func (c *contentInput) plain() bool {
+	return c.Text != nil && c.Image == nil && c.Video == nil && c.Audio == nil && c.Document == nil && c.Sticker == nil &&
+		c.Reaction == nil && c.Caption == "" && c.ReplyTo == "" && c.Mentions.none() && !c.ViewOnce &&
+		(c.Type == "" || c.Type == string(messaging.KindText))
+}
+
+// member is a content by its name.
+type member struct {
+	kind  messaging.Kind
+	given bool
+	file  *mediaInput
+}
+
+func (c *contentInput) members() [7]member {
+	return [...]member{
+		{messaging.KindText, c.Text != nil, nil},
+		{messaging.KindImage, c.Image != nil, c.Image},
+		{messaging.KindVideo, c.Video != nil, c.Video},
+		{messaging.KindAudio, c.Audio != nil, c.Audio},
+		{messaging.KindDocument, c.Document != nil, c.Document},
+		{messaging.KindSticker, c.Sticker != nil, c.Sticker},
+		{messaging.KindReaction, c.Reaction != nil, nil},
+	}
+}
+
+// read checks the content and returns it. A file is still to be brought: it
+// returns where from. uploaded says that one came with the request.
+func (c *contentInput) read(uploaded bool, fields *fault.Fields) (content messaging.Content, file *mediaInput, err error) {
 	if err := refuseKind(c.Type); err != nil {
-		return messaging.Content{}, err
+		return content, nil, err
 	}
-	if c.Text == nil {
+	if c.plain() && !uploaded {
+		c.Text.check(fields)
+		content.Kind, content.Text = messaging.KindText, &messaging.Text{Body: c.Text.Body, PreviewURL: c.Text.PreviewURL}
+		return content, nil, nil
+	}
+	chosen, ok := c.choose(uploaded, fields)
+	if !ok {
+		return content, nil, nil
+	}
+	content.Kind = chosen.kind
+	switch chosen.kind { //nolint:exhaustive // the others are files
+	case messaging.KindText:
+		c.Text.check(fields)
+		content.Text = &messaging.Text{Body: c.Text.Body, PreviewURL: c.Text.PreviewURL}
+	case messaging.KindReaction:
+		c.Reaction.check(fields)
+		content.Reaction = &messaging.Reaction{Emoji: c.Reaction.Emoji}
+	default:
+		file = chosen.file
+		file.check(chosen.kind, uploaded, fields)
+		content.Media = &messaging.Media{Caption: c.captionOf(file, fields), Voice: file.Voice}
+	}
+	if uploaded && file == nil {
+		fields.Add("file", "requires", "is for messages that have a file")
+	}
+	c.readOptions(&content, fields)
+	return content, file, nil
+}
+
+// choose finds the one content that is meant.
+func (c *contentInput) choose(uploaded bool, fields *fault.Fields) (chosen member, ok bool) {
+	for _, m := range c.members() {
+		fileSaysAll := uploaded && m.kind.IsMedia() && c.Type == string(m.kind)
+		if !m.given && !fileSaysAll {
+			continue
+		}
+		if !m.given {
+			m.file = new(mediaInput)
+		}
+		if ok {
+			fields.Add(string(m.kind), "requires", "cannot stand beside "+string(chosen.kind)+": a message has one content")
+			continue
+		}
+		chosen, ok = m, true
+	}
+	switch {
+	case ok && c.Type != "" && c.Type != string(chosen.kind):
+		fields.Add(string(chosen.kind), "requires", "is not the content that type names")
+		return chosen, false
+	case ok:
+		return chosen, true
+	case uploaded && c.Type == "":
+		fields.Add("type", "required", "is required when the file alone is the content")
+	case c.Type != "":
+		fields.Add(c.Type, "required", "is required")
+	default:
 		fields.Add("text", "required", "is required")
-		return messaging.Content{}, nil
 	}
-	c.Text.check(fields)
-	return messaging.Content{Kind: messaging.KindText, Text: &messaging.Text{
-		Body: c.Text.Body, PreviewURL: c.Text.PreviewURL,
-	}}, nil
+	return chosen, false
 }
 
 // textInput is text as a string, or as an object with options.
@@ -113,23 +203,5 @@ func (t *textInput) check(fields *fault.Fields) {
 		fields.Add(field, "required", "must not be empty")
 	case len(t.Body) > messaging.MaxTextBytes:
 		fields.Add(field, "max_bytes", "must not be longer than 65536 bytes")
-	}
-}
-
-// appendContent writes a content as the API shows it.
-func appendContent(b []byte, c messaging.Content) []byte {
-	switch c.Kind {
-	case messaging.KindText:
-		if c.Text == nil {
-			return append(b, "null"...)
-		}
-		b = appendQuoted(append(b, `{"body":`...), c.Text.Body)
-		b = append(b, `,"preview_url":`...)
-		if c.Text.PreviewURL {
-			return append(b, "true}"...)
-		}
-		return append(b, "false}"...)
-	default:
-		return append(b, "null"...)
 	}
 }

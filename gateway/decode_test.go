@@ -102,7 +102,7 @@ func TestEveryFaultOfABodyIsNamed(t *testing.T) {
 		{"type buttons", `{"to":"x","type":"buttons","buttons":[]}`, unsupported, nil},
 		{"type alone", `{"to":"x","type":"list"}`, unsupported, nil},
 		{"unknown type", `{"to":"x","type":"hologram","text":"a"}`, unsupported, nil},
-		{"image, for now", `{"to":"x","type":"image","image":{"url":"https://example.com/a.png"}}`, unsupported, nil},
+		{"location, for now", `{"to":"x","type":"location","location":{"url":"https://example.com/a.png"}}`, unsupported, nil},
 		{"type of a wrong type", `{"to":"x","type":5,"text":"a"}`, invalid, []string{"type:type"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -144,6 +144,16 @@ func TestRefusalsDoNotEchoValues(t *testing.T) {
 	}
 }
 
+// sources counts what a message that is more than plain text says.
+func sources(m *sendMessage) (n int) {
+	for _, given := range []bool{m.content.Text != nil, m.content.Media != nil, m.content.Reaction != nil} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
 // Strangers send anything. Whatever it is, it is decoded or refused with one of
 // three codes, and what was decoded keeps the promises that the outbox relies on.
 func FuzzMessageBody(f *testing.F) {
@@ -151,6 +161,9 @@ func FuzzMessageBody(f *testing.F) {
 		`{"to":"5511912345678","text":"Olá"}`, `{"to":"x","type":"text","text":{"body":"a","preview_url":true}}`,
 		`{"to":"x","text":"a","metadata":{"a":{"b":[]}},"sandbox":{"delay_ms":{"sent":1}}}`, `{"to":5,"text":{"x":[]}}`,
 		`[[[[`, `{"a":1,"a":2}`, "\xff", `{"buttons":{}}`, `{"to":"x","text":"a","send_at":"2026-02-01T00:00:00Z","expires_in":"1d"}`, ``,
+		`{"to":"x","image":{"base64":"data:image/png;base64,iVBORw0KGgo=","caption":"a"},"view_once":true,"mentions":["5511912345678"]}`,
+		`{"to":"x","type":"audio","audio":{"media_id":"med_x","voice":true},"reply_to":"3EB0","caption":null}`,
+		`{"to":"x","reaction":{"message_id":"3EB0","emoji":""}}`, `{"to":"x","document":{"base64":"\/\n_-=="},"mentions":[[]]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -162,6 +175,12 @@ func FuzzMessageBody(f *testing.F) {
 			case "VALIDATION_FAILED", "INVALID_JSON", "UNSUPPORTED_MESSAGE_TYPE":
 			default:
 				t.Fatalf("%q: %v", body, err)
+			}
+			return
+		}
+		if !m.plain() {
+			if sources(&m) != 1 || m.To == "" || m.content.Media != nil != (m.file != nil) {
+				t.Fatalf("%q was accepted as %+v", body, m)
 			}
 			return
 		}

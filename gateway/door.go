@@ -51,6 +51,11 @@ func (x *exchange) pass(ctx context.Context, instanceRef string, refusals refusa
 	if err := x.takeBody(); err != nil {
 		return err
 	}
+	if x.slow {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), defaultDeadline)
+		defer cancel()
+	}
 	return x.actOnce(ctx)
 }
 

@@ -41,6 +41,11 @@ func (x *exchange) render(data any) error {
 	if x.status == 0 {
 		x.status = statusOf(x.row)
 	}
+	if f, ok := data.(manyFormed); ok {
+		if data, x.form = f.inForm(); x.form != nil {
+			return nil
+		}
+	}
 	var next string
 	var limit int
 	list, isList := data.(paged)
@@ -75,6 +80,10 @@ func appendData(b []byte, data any) ([]byte, error) {
 
 // send writes the rendered answer.
 func (x *exchange) send() {
+	if x.form != nil {
+		x.sendForm()
+		return
+	}
 	x.http.Response.SetStatusCode(x.status)
 	x.http.Response.Header.SetContentType("application/json")
 	x.http.Response.SetBody(x.out)
@@ -91,7 +100,7 @@ func (x *exchange) writeHeaders() {
 	if !x.bodyTaken && hasBody(x.http) {
 		linger := int64(lingerStranger)
 		if x.call.Grant != nil {
-			linger = lingerKnown
+			linger = lingerKnown + x.row.BodyLimit
 		}
 		leaveUnread(x.http, linger)
 	}

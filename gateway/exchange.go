@@ -27,7 +27,10 @@ type exchange struct {
 
 	body      []byte // as it was sent, once taken
 	bodyTaken bool
-	out       []byte // the answer's body
+	slow      bool    // the body took so long that the handler's time begins anew
+	upload    *upload // the file of a form; nil: none
+	out       []byte  // the answer's body
+	form      *form   // the answer in its stead; nil: the envelope in out
 	status    int
 	errorCode string
 }
@@ -56,6 +59,9 @@ func (x *exchange) end() {
 	}
 	if cap(out) > keepBuffer {
 		out = nil
+	}
+	if x.upload != nil {
+		x.upload.spooled.Discard()
 	}
 	s := x.server
 	*x = exchange{server: s, body: body, out: out}

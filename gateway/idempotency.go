@@ -45,6 +45,8 @@ type claim struct {
 	scope, requestHash string
 	// sealed is the answer that a store wrote together with the act.
 	sealed *messaging.Claim
+	// instead is the body that is kept when the answer holds a secret.
+	instead []byte
 }
 
 func (c *claim) active() bool { return c.scope != "" }
@@ -102,7 +104,7 @@ func (x *exchange) readClaim() error {
 	if err != nil || key == nil {
 		return err
 	}
-	hash := sha256.Sum256(x.body)
+	hash := x.requestHash()
 	x.claim = claim{scope: x.claimScope(key), requestHash: hex.EncodeToString(hash[:])}
 	return nil
 }
@@ -184,17 +186,20 @@ const keepTimeout = 5 * time.Second
 // stored an earlier one. The act is done by then: a failure is logged, not
 // answered.
 func (x *exchange) keep(ctx context.Context) {
-	sealed := x.claim.sealed
-	if x.status < http.StatusOK || x.status >= http.StatusMultipleChoices {
+	sealed, body := x.claim.sealed, x.out
+	if x.claim.instead != nil {
+		body = x.claim.instead
+	}
+	if x.form != nil || x.status < http.StatusOK || x.status >= http.StatusMultipleChoices {
 		return
 	}
-	if sealed != nil && sealed.Status == x.status && string(sealed.Body) == string(x.out) {
+	if sealed != nil && sealed.Status == x.status && string(sealed.Body) == string(body) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
 	err := x.server.idempotency.Keep(ctx, x.call.Tenancy, messaging.Claim{
-		Scope: x.claim.scope, RequestHash: x.claim.requestHash, Status: x.status, Body: slices.Clone(x.out),
+		Scope: x.claim.scope, RequestHash: x.claim.requestHash, Status: x.status, Body: slices.Clone(body),
 	})
 	if err != nil {
 		x.server.logger.Error("keep an idempotent answer", "request_id", x.call.RequestID, "error", err)

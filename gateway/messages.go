@@ -27,6 +27,7 @@ type sendMessage struct {
 	Timeout string `json:"-" query:"timeout" pattern:"^[0-9]+(ms|s|m|h|d)$" description:"How long to wait: 10s by default, at most 30s."`
 
 	content   messaging.Content
+	file      *mediaInput // still to be brought; nil: the content has none
 	sendAt    time.Time
 	expiresIn time.Duration
 	timeout   time.Duration
@@ -62,7 +63,7 @@ func (m *sendMessage) readQuery(q *query) {
 // validate implements validator.
 func (m *sendMessage) validate(call *Call, fields *fault.Fields) error {
 	var err error
-	if m.content, err = m.read(fields); err != nil {
+	if m.content, m.file, err = m.read(call.exchange.upload != nil, fields); err != nil {
 		return err
 	}
 	if strings.TrimSpace(m.To) == "" {
@@ -124,6 +125,50 @@ func priorityOf(name string) messaging.Priority {
 
 // sendMessage accepts a message, and waits for its status when asked to.
 func (s *Server) sendMessage(ctx context.Context, call *Call, req sendMessage) (messageJSON, error) {
+	if req.plain() {
+		return s.accept(ctx, call, &req)
+	}
+	ctx, done := unhurried(ctx, call, req.file != nil && req.file.URL != "")
+	defer done()
+	if _, err := outbox.ParseRecipient(req.To); err != nil {
+		return messageJSON{}, err // before anything is fetched for it
+	}
+	if err := s.referAll(ctx, call, &req); err != nil {
+		return messageJSON{}, err
+	}
+	var kept *messaging.MediaInfo
+	var err error
+	if req.file != nil {
+		if kept, err = s.attach(ctx, call, req.file, req.content.Media); err != nil {
+			return messageJSON{}, err
+		}
+	}
+	answer, err := s.accept(ctx, call, &req)
+	if err != nil {
+		s.dropUnused(ctx, kept, err)
+	}
+	return answer, err
+}
+
+// referAll finds the messages that a new one points at.
+func (s *Server) referAll(ctx context.Context, call *Call, req *sendMessage) (err error) {
+	if req.ReplyTo != "" {
+		if req.content.ReplyTo, err = s.refer(ctx, call, req.ReplyTo, "reply_to"); err != nil {
+			return err
+		}
+	}
+	if req.content.Reaction == nil {
+		return nil
+	}
+	target, err := s.refer(ctx, call, req.Reaction.MessageID, "reaction.message_id")
+	if err == nil {
+		req.content.Reaction.Message = *target
+	}
+	return err
+}
+
+// accept hands a message whose content is whole to the queue.
+func (s *Server) accept(ctx context.Context, call *Call, req *sendMessage) (messageJSON, error) {
 	draft := outbox.Draft{
 		Tenancy:   call.Tenancy,
 		Instance:  call.Instance,

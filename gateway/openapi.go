@@ -101,8 +101,33 @@ func describeRow(reflector *openapi31.Reflector, row *Row) error {
 	}
 	described.WithMapOfAnythingItem(word, scopes)
 	addHeaders(described)
+	addForms(described, row.Forms)
+	if row.FormLimit > 0 {
+		described.RequestBody.RequestBody.WithContentItem("multipart/form-data", openapi31.MediaType{Schema: formSchema(row)})
+	}
 	addRefusals(described, row.refusals())
 	return addExample(described, row.Example)
+}
+
+// formSchema describes the form in which a row takes a file.
+func formSchema(row *Row) map[string]any {
+	file := map[string]any{"type": "string", "format": "binary", "description": "At most 100 MiB."}
+	parts := map[string]any{filePart: file}
+	required := []string{filePart}
+	if row.SpendsMessages {
+		parts[messagePart] = map[string]any{"type": "string", "description": "The message as JSON.", "contentMediaType": "application/json"}
+		required = []string{messagePart}
+	}
+	return map[string]any{"type": "object", "properties": parts, "required": required, "additionalProperties": false}
+}
+
+// addForms adds the other forms of success.
+func addForms(operation *openapi31.Operation, forms []string) {
+	for _, response := range operation.Responses.MapOfResponseOrReferenceValues {
+		for _, mediaType := range forms {
+			response.Response.WithContentItem(mediaType, openapi31.MediaType{Schema: map[string]any{"type": "string"}})
+		}
+	}
 }
 
 // addExample shows a body that the operation accepts.

@@ -23,8 +23,8 @@ type messageView struct {
 	Direction   messaging.Direction   `json:"direction" enum:"outbound,inbound"`
 	From        *addressView          `json:"from" description:"Of an inbound message."`
 	To          *addressView          `json:"to" description:"Of an outbound message."`
-	Type        messaging.Kind        `json:"type" enum:"text"`
-	Content     textView              `json:"content"`
+	Type        messaging.Kind        `json:"type" enum:"text,image,video,audio,document,sticker,reaction,unknown"`
+	Content     contentView           `json:"content"`
 	Status      messaging.Status      `json:"status" enum:"scheduled,queued,held,sending,sent,delivered,read,played,failed,expired,canceled,received"`
 	WAMessageID string                `json:"wa_message_id"`
 	Error       *messaging.SendError  `json:"error" description:"Why the message failed, or what delays it."`
@@ -38,12 +38,8 @@ type messageView struct {
 	DeliveredAt timestamp             `json:"delivered_at"`
 	ReadAt      timestamp             `json:"read_at"`
 	FailedAt    timestamp             `json:"failed_at"`
-}
-
-// textView is the content of a text message.
-type textView struct {
-	Body       string `json:"body"`
-	PreviewURL bool   `json:"preview_url"`
+	EditedAt    timestamp             `json:"edited_at,omitzero" description:"When its author last changed it; absent if never."`
+	RevokedAt   timestamp             `json:"revoked_at,omitzero" description:"When its author deleted it for everyone; absent if never."`
 }
 
 // appendJSON implements appender.
@@ -74,20 +70,18 @@ func (v messageJSON) appendJSON(b []byte) []byte {
 	b = appendTime(append(b, `,"delivered_at":`...), m.DeliveredAt)
 	b = appendTime(append(b, `,"read_at":`...), m.ReadAt)
 	b = appendTime(append(b, `,"failed_at":`...), m.FailedAt)
+	if !m.EditedAt.IsZero() {
+		b = appendTime(append(b, `,"edited_at":`...), m.EditedAt)
+	}
+	if !m.RevokedAt.IsZero() {
+		b = appendTime(append(b, `,"revoked_at":`...), m.RevokedAt)
+	}
 	return append(b, '}')
 }
 
 // MarshalJSONTo implements json.MarshalerTo, for messages inside of others.
 func (v messageJSON) MarshalJSONTo(encoder *jsontext.Encoder) error {
 	return encoder.WriteValue(v.appendJSON(nil))
-}
-
-// contentJSON shows a content inside of another view.
-type contentJSON struct{ messaging.Content }
-
-// MarshalJSONTo implements json.MarshalerTo.
-func (v contentJSON) MarshalJSONTo(encoder *jsontext.Encoder) error {
-	return encoder.WriteValue(appendContent(nil, v.Content))
 }
 
 func appendMember(b []byte, name, value string) []byte {

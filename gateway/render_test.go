@@ -30,10 +30,11 @@ func TestWrittenMessageIsTheDocumentedOne(t *testing.T) {
 func documented(m messaging.Message) messageView {
 	v := messageView{
 		ID: m.ID, InstanceID: m.InstanceID, Environment: m.Environment, Direction: m.Direction, Type: m.Content.Kind,
-		Content: textView{Body: m.Content.Text.Body, PreviewURL: m.Content.Text.PreviewURL}, Status: m.Status,
+		Content: documentedContent(m.Content), Status: m.Status,
 		WAMessageID: m.WAMessageID, Error: m.Error, Attempts: m.Attempts,
 		CreatedAt: timestamp(m.CreatedAt), SendAt: timestamp(m.SendAt), SentAt: timestamp(m.SentAt),
 		DeliveredAt: timestamp(m.DeliveredAt), ReadAt: timestamp(m.ReadAt), FailedAt: timestamp(m.FailedAt),
+		EditedAt: timestamp(m.EditedAt), RevokedAt: timestamp(m.RevokedAt),
 	}
 	peer := addressView(m.Peer)
 	if m.Direction == messaging.Inbound {
@@ -53,6 +54,63 @@ func documented(m messaging.Message) messageView {
 	return v
 }
 
+// documentedContent is a content in the form that the document is made from.
+func documentedContent(c messaging.Content) contentView {
+	options := contentOptionsView{Mentions: c.Mentions, ViewOnce: c.ViewOnce}
+	if c.ReplyTo != nil {
+		options.ReplyTo = documentedReference(c.ReplyTo)
+	}
+	switch {
+	case c.Kind == messaging.KindText:
+		return contentView{textView{c.Text.Body, c.Text.PreviewURL, options}}
+	case c.Kind == messaging.KindReaction:
+		return contentView{reactionView{*documentedReference(&c.Reaction.Message), c.Reaction.Emoji, options}}
+	case c.Kind.IsMedia():
+		return contentView{mediaContentView{
+			nullable(c.Media.ID), c.Media.MIME, nullable(c.Media.Filename), nullable(c.Media.Caption), c.Media.Size,
+			nullable(c.Media.SHA256), c.Media.Voice, options,
+		}}
+	default:
+		return contentView{unknownView{true, options}}
+	}
+}
+
+func documentedReference(r *messaging.Reference) *referenceView {
+	return &referenceView{nullable(r.MessageID), r.WAMessageID, nullable(r.Author), r.FromMe}
+}
+
+// drawContent draws what a message of any kind may say.
+func drawContent(t *rapid.T, text *rapid.Generator[string]) messaging.Content {
+	c := messaging.Content{
+		Kind: rapid.SampledFrom([]messaging.Kind{
+			messaging.KindText, messaging.KindText, messaging.KindImage, messaging.KindVideo, messaging.KindAudio,
+			messaging.KindDocument, messaging.KindSticker, messaging.KindReaction, messaging.KindUnknown,
+		}).Draw(t, "kind"),
+		ViewOnce: rapid.Bool().Draw(t, "view once"),
+	}
+	if rapid.Bool().Draw(t, "mentions?") {
+		c.Mentions = rapid.SliceOfN(text, 1, 3).Draw(t, "mentions")
+	}
+	reference := messaging.Reference{
+		MessageID: text.Draw(t, "message"), WAMessageID: text.Draw(t, "wa id"), Author: text.Draw(t, "author"), FromMe: rapid.Bool().Draw(t, "ours"),
+	}
+	if rapid.Bool().Draw(t, "reply?") {
+		c.ReplyTo = &reference
+	}
+	switch {
+	case c.Kind == messaging.KindText:
+		c.Text = &messaging.Text{Body: text.Draw(t, "body"), PreviewURL: rapid.Bool().Draw(t, "preview")}
+	case c.Kind == messaging.KindReaction:
+		c.Reaction = &messaging.Reaction{Message: reference, Emoji: text.Draw(t, "emoji")}
+	case c.Kind.IsMedia():
+		c.Media = &messaging.Media{
+			ID: text.Draw(t, "id"), MIME: text.Draw(t, "mime"), Filename: text.Draw(t, "name"), Caption: text.Draw(t, "caption"),
+			Size: rapid.Int64().Draw(t, "size"), SHA256: text.Draw(t, "sha"), Voice: rapid.Bool().Draw(t, "voice"),
+		}
+	}
+	return c
+}
+
 func drawMessage(t *rapid.T) messaging.Message {
 	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"Olá", "a\"b\\c", "\x00\x1f\u2028</script>", "", "😀"}))
 	moment := rapid.Custom(func(t *rapid.T) time.Time {
@@ -65,9 +123,7 @@ func drawMessage(t *rapid.T) messaging.Message {
 		ID: text.Draw(t, "id"), InstanceID: text.Draw(t, "instance"), Environment: messaging.Test,
 		Direction: rapid.SampledFrom([]messaging.Direction{messaging.Outbound, messaging.Inbound}).Draw(t, "direction"),
 		Peer:      messaging.Address{Input: text.Draw(t, "input"), WAID: text.Draw(t, "wa_id")},
-		Content: messaging.Content{Kind: messaging.KindText, Text: &messaging.Text{
-			Body: text.Draw(t, "body"), PreviewURL: rapid.Bool().Draw(t, "preview"),
-		}},
+		Content:   drawContent(t, text), EditedAt: moment.Draw(t, "edited"), RevokedAt: moment.Draw(t, "revoked"),
 		WAMessageID: text.Draw(t, "wa"), KeyID: text.Draw(t, "key"), BulkID: text.Draw(t, "bulk"),
 		CreatedAt: moment.Draw(t, "created"), SendAt: moment.Draw(t, "send"),
 		State: messaging.State{

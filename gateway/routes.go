@@ -6,6 +6,7 @@ import (
 
 	"portaria/auth"
 	"portaria/internal/fault"
+	"portaria/media"
 	"portaria/messaging"
 	"portaria/outbox"
 )
@@ -53,9 +54,11 @@ type Row struct {
 	SpendsMessages bool
 
 	BodyLimit int64         // 0: the route takes no body
+	FormLimit int64         // of multipart/form-data; 0: the route takes no form
 	Example   string        // a body, as JSON
 	Deadline  time.Duration // 0: defaultDeadline
 	Statuses  []int         // of success; the first is the usual one. None: 200
+	Forms     []string      // media types of success beside JSON, chosen by Accept
 	Faults    []*fault.Fault
 	Handler   Handler
 }
@@ -63,6 +66,8 @@ type Row struct {
 const (
 	// jsonLimit is the largest JSON body.
 	jsonLimit = 1 << 20
+	// mediaLimit is the largest JSON body that holds a file in base64.
+	mediaLimit = 24 << 20
 	// defaultDeadline bounds what a handler may take.
 	defaultDeadline = 15 * time.Second
 )
@@ -79,7 +84,9 @@ func (s *Server) table() []Row {
 		Handler:     handle(s.me),
 	}}
 	rows = append(rows, s.messageRows()...)
+	rows = append(rows, s.mediaRows()...)
 	rows = append(rows, s.instanceRows()...)
+	rows = append(rows, s.connectionRows()...)
 	rows = append(rows, s.historyRows()...)
 	return append(rows, s.sandboxRows()...)
 }
@@ -87,12 +94,13 @@ func (s *Server) table() []Row {
 func (s *Server) messageRows() []Row {
 	sendFaults := []*fault.Fault{
 		ErrUnsupportedMessage, ErrIdempotencyReused, ErrIdempotencyInProgress,
-		outbox.ErrInvalidRecipient, outbox.ErrSandboxRecipient,
+		outbox.ErrInvalidRecipient, outbox.ErrSandboxRecipient, media.ErrURLNotAllowed, media.ErrUnreachable,
 	}
 	send := Row{
 		Method: http.MethodPost, Tag: "messages",
-		Description: "Accepted durably: after the 202 no crash loses the message. With ?wait= the answer is 200 once the status or an end is reached.",
-		Scopes:      []auth.Scope{auth.WhatsAppSend}, BodyLimit: jsonLimit,
+		Description: "Accepted durably: after the 202 no crash loses the message. With ?wait= the answer is 200 once the status or an end is reached. " +
+			"A file may also come as a form: the part message holds this body without url, base64 and media_id, the part file the file.",
+		Scopes: []auth.Scope{auth.WhatsAppSend}, BodyLimit: mediaLimit, FormLimit: formLimit,
 		Example:  `{"to":"+55 11 91234-5678","text":"Olá"}`,
 		Statuses: []int{http.StatusAccepted, http.StatusOK}, Faults: sendFaults, SpendsMessages: true,
 		Handler: handle(s.sendMessage),
@@ -127,6 +135,29 @@ func (s *Server) messageRows() []Row {
 		Scopes:      []auth.Scope{auth.WhatsAppSend}, Sees: SeesOwnSends, BodyLimit: jsonLimit,
 		Faults:  []*fault.Fault{fault.ErrNotFound, fault.ErrConflict, ErrIdempotencyReused, ErrIdempotencyInProgress},
 		Handler: handle(s.cancelMessage),
+	}}
+}
+
+func (s *Server) mediaRows() []Row {
+	return []Row{{
+		Method: http.MethodPost, Path: "/v1/media", OperationID: "uploadMedia", Tag: "media",
+		Summary: "Upload a file for messages",
+		Description: "As a form with the part file, of at most 100 MiB, or as JSON with url or base64. The file's type is found from its bytes. " +
+			"Messages name it by media_id, as often as they like.",
+		Scopes: []auth.Scope{auth.WhatsAppSend}, BodyLimit: mediaLimit, FormLimit: formLimit, Statuses: []int{http.StatusCreated},
+		Example: `{"base64":"iVBORw0KGgo=","filename":"pixel.png"}`,
+		Faults: []*fault.Fault{
+			media.ErrEmpty, media.ErrURLNotAllowed, media.ErrUnreachable, ErrIdempotencyReused, ErrIdempotencyInProgress,
+		},
+		Handler: handle(s.uploadMedia),
+	}, {
+		Method: http.MethodGet, Path: "/v1/media/{id}", OperationID: "getMedia", Tag: "media",
+		Summary: "Download a file",
+		Description: "messages:read opens the files of the key's instances, whatsapp:send alone those that its own key lineage brought. " +
+			"The bytes as they are, as an attachment.",
+		AnyOf: []auth.Scope{auth.MessagesRead, auth.WhatsAppSend}, Sees: SeesOwnSends, Forms: []string{anyForm},
+		Faults:  []*fault.Fault{fault.ErrNotFound},
+		Handler: handle(s.getMedia),
 	}}
 }
 

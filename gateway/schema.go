@@ -16,7 +16,7 @@ func newReflector() *openapi31.Reflector {
 	reflector := openapi31.NewReflector()
 	schemas := reflector.JSONSchemaReflector()
 	schemas.AddTypeMapping(messageJSON{}, messageView{})
-	schemas.AddTypeMapping(contentJSON{}, textView{})
+	schemas.AddTypeMapping(contentJSON{}, contentView{})
 	schemas.AddTypeMapping(settings{}, settingsObject{})
 	schemas.DefaultOptions = append(schemas.DefaultOptions,
 		jsonschema.InterceptDefName(func(t reflect.Type, _ string) string { return schemaName(t.Name()) }),
@@ -46,7 +46,8 @@ func schemaName(name string) string {
 }
 
 // closeSchema forbids members that a type does not have. Answers always have
-// all of theirs, so these are required.
+// all of theirs but those that are left out when they are empty, so these are
+// required.
 func closeSchema(params jsonschema.InterceptSchemaParams) (stop bool, err error) {
 	if !params.Processed || len(params.Schema.Properties) == 0 {
 		return false, nil
@@ -65,7 +66,8 @@ func closeSchema(params jsonschema.InterceptSchemaParams) (stop bool, err error)
 	}
 	params.Schema.Required = params.Schema.Required[:0]
 	for _, field := range reflect.VisibleFields(t) {
-		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name != "" && name != "-" && options != "omitzero" {
 			params.Schema.Required = append(params.Schema.Required, name)
 		}
 	}

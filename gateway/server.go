@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,12 @@ type Options struct {
 	Auth        Authenticator
 	Sender      Sender
 	Instances   Instances
+	Connections Connections
+	Numbers     Numbers
+	Pacer       Pacer
+	Links       PairingLinks
 	Reader      Reader
+	Media       Media
 	Awaiter     Awaiter
 	Clocks      Clocks
 	Idempotency IdempotencyStore
@@ -37,7 +43,10 @@ type Options struct {
 	// TrustedProxies are believed when they say who the caller is. Empty:
 	// forwarding headers are ignored.
 	TrustedProxies []netip.Prefix
-	Version        string
+	// PublicURL is the address under which callers reach the server, without a
+	// slash at its end; empty: the one that it listens on.
+	PublicURL string
+	Version   string
 }
 
 // Server is the HTTP door.
@@ -45,7 +54,12 @@ type Server struct {
 	auth        Authenticator
 	sender      Sender
 	instances   Instances
+	connections Connections
+	numbers     Numbers
+	pacer       Pacer
+	links       PairingLinks
 	reader      Reader
+	media       Media
 	awaiter     Awaiter
 	clocks      Clocks
 	idempotency IdempotencyStore
@@ -56,12 +70,19 @@ type Server struct {
 	clockOf     func(messaging.Tenancy) messaging.Clock
 	trusted     []netip.Prefix
 	version     string
+	base        atomic.Pointer[string] // the public URL, once it is known
+
+	page   *pairPage
+	misses *throttle // of tokens and PINs
+	begins *throttle // of pairings by one link
+	looks  *throttle // at the pairing of one link
 
 	app       *fiber.App
 	rows      []Row
 	document  func() ([]byte, error)
 	exchanges sync.Pool
 	flight    inFlight
+	streams   atomic.Int64 // of events, open now
 
 	// stopping ends when the server begins to stop, so that patient requests
 	// answer at once. It is no request's context.
@@ -85,8 +106,10 @@ const (
 // missing or when a route under /v1 is not a row of the table.
 func New(o Options) (*Server, error) {
 	for name, part := range map[string]any{
-		"Auth": o.Auth, "Sender": o.Sender, "Instances": o.Instances, "Reader": o.Reader, "Awaiter": o.Awaiter,
-		"Clocks": o.Clocks, "Idempotency": o.Idempotency, "Logs": o.Logs, "Ready": o.Ready,
+		"Auth": o.Auth, "Sender": o.Sender, "Instances": o.Instances, "Reader": o.Reader, "Media": o.Media,
+		"Connections": o.Connections, "Numbers": o.Numbers, "Pacer": o.Pacer, "Links": o.Links,
+		"Awaiter": o.Awaiter,
+		"Clocks":  o.Clocks, "Idempotency": o.Idempotency, "Logs": o.Logs, "Ready": o.Ready,
 	} {
 		if part == nil {
 			return nil, fmt.Errorf("gateway: Options.%s is missing", name)
@@ -102,10 +125,14 @@ func New(o Options) (*Server, error) {
 		o.Now = time.Now
 	}
 	s := &Server{
-		auth: o.Auth, sender: o.Sender, instances: o.Instances, reader: o.Reader, awaiter: o.Awaiter, clocks: o.Clocks,
+		auth: o.Auth, sender: o.Sender, instances: o.Instances, reader: o.Reader, media: o.Media,
+		connections: o.Connections, numbers: o.Numbers, pacer: o.Pacer, links: o.Links,
+		misses: newThrottle(missesPerMinute, missesPerMinute), begins: newThrottle(beginsPerMinute, beginsPerMinute), looks: newThrottle(looksPerMinute, looksPerMinute/4),
+		awaiter: o.Awaiter, clocks: o.Clocks,
 		idempotency: o.Idempotency, logs: o.Logs, ready: o.Ready, logger: o.Logger, now: o.Now, clockOf: o.ClockOf,
 		trusted: o.TrustedProxies, version: o.Version,
 	}
+	s.base.Store(&o.PublicURL)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.document = sync.OnceValues(s.buildDocument)
 	s.app = newApp(s)
@@ -145,6 +172,9 @@ func (s *Server) mountAll() error {
 		}
 	}
 	if err := s.mountOpen(); err != nil {
+		return err
+	}
+	if err := s.mountPairing(); err != nil {
 		return err
 	}
 	return s.verifyMounted()
@@ -195,6 +225,24 @@ func (s *Server) refuse(c *fasthttp.RequestCtx, err error) {
 	}
 }
 
+// publicURL is the address under which callers reach the server, without a
+// slash at its end.
+func (s *Server) publicURL() string { return *s.base.Load() }
+
+// reachedAt makes the address of the listener the public URL unless another was
+// set. One that stands for every address of the machine is shown as localhost:
+// what the machine is called elsewhere, only its operator knows.
+func (s *Server) reachedAt(addr net.Addr) {
+	if s.publicURL() != "" {
+		return
+	}
+	base := "http://" + addr.String()
+	if at, err := netip.ParseAddrPort(addr.String()); err == nil && at.Addr().IsUnspecified() {
+		base = "http://localhost:" + strconv.Itoa(int(at.Port()))
+	}
+	s.base.Store(&base)
+}
+
 // Handler returns the door as a fasthttp handler, for tests that need no
 // listener.
 func (s *Server) Handler() fasthttp.RequestHandler { return s.app.Server().Handler }
@@ -208,6 +256,7 @@ func (s *Server) Document() ([]byte, error) { return s.document() }
 // Serve answers requests until ctx ends and those in flight have finished. Late
 // requests on kept connections are told SHUTTING_DOWN. A Server serves once.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	s.reachedAt(listener.Addr())
 	done := make(chan error, 1)
 	go func() { done <- s.app.Listener(politeListener{listener}) }()
 	select {

@@ -2,10 +2,13 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"portaria/auth"
 	"portaria/instances"
+	"portaria/instances/pairlink"
+	"portaria/media"
 	"portaria/messaging"
 	"portaria/outbox"
 	"portaria/sandbox"
@@ -35,15 +38,74 @@ type Instances interface {
 	List(ctx context.Context, tenancy messaging.Tenancy, page messaging.Page) ([]messaging.Instance, error)
 }
 
+// Connections does what owners ask of their instances' connections. What is
+// asked is durable when the method returns, and done a moment later.
+type Connections interface {
+	// Connect asks for a connection, and for pairing when no phone is linked:
+	// by a code for pairPhone (digits), or by QR when it is empty. It changes
+	// nothing of an instance that is connected.
+	Connect(ctx context.Context, tenancy messaging.Tenancy, id, pairPhone string) (messaging.Instance, error)
+	Disconnect(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Instance, error)
+	Restart(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Instance, error)
+	Logout(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Instance, error)
+	// Pairing returns what is to be scanned or typed now; it waits a little for
+	// a first code. Faults: instances.ErrAlreadyConnected, instances.ErrNotPairing.
+	Pairing(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Pairing, error)
+	// Watch sends when the instance may have changed; codes that another process
+	// shows come unannounced.
+	Watch(id string) (changes <-chan struct{}, stop func())
+}
+
+// Numbers asks the network about phone numbers.
+type Numbers interface {
+	// Check returns what is known of each number, in their order.
+	// Faults: instances.ErrNotConnected, and those of the network's budget.
+	Check(ctx context.Context, tenancy messaging.Tenancy, id string, numbers []messaging.Address) ([]messaging.NumberCheck, error)
+}
+
+// Pacer knows how fast instances may send.
+type Pacer interface {
+	// Pace tells what an instance has used of its pace; the caller has checked
+	// that the tenancy opens it.
+	Pace(ctx context.Context, tenancy messaging.Tenancy, instanceID string) (outbox.PaceState, error)
+}
+
+// PairingLinks keeps the one-time pages on which phones are linked. Their
+// faults are those of pairlink.
+type PairingLinks interface {
+	Create(ctx context.Context, draft pairlink.Draft) (pairlink.Token, pairlink.Link, error)
+	Open(ctx context.Context, token, session string) (pairlink.Link, error)
+	Unlock(ctx context.Context, token, pin string) (session string, err error)
+	// Use ends the open links of an instance.
+	Use(ctx context.Context, instanceID string) error
+}
+
 // Reader answers questions about what is stored. Absent and invisible objects
 // are fault.ErrNotFound; lists ask for one row more than Page.Limit to know
 // whether there is a next page.
 type Reader interface {
 	Message(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Message, error)
+	// MessageByWAID finds a message of an instance by its WhatsApp id.
+	MessageByWAID(ctx context.Context, tenancy messaging.Tenancy, instanceID, waMessageID string) (messaging.Message, error)
 	Messages(ctx context.Context, tenancy messaging.Tenancy, filter messaging.MessageFilter, page messaging.Page) ([]messaging.Message, error)
 	Events(ctx context.Context, tenancy messaging.Tenancy, filter messaging.EventFilter, page messaging.Page) ([]messaging.Event, error)
 	RequestLogs(ctx context.Context, tenancy messaging.Tenancy, filter messaging.LogFilter, page messaging.Page) ([]messaging.RequestLog, error)
 	Carriages(ctx context.Context, tenancy messaging.Tenancy, instanceID string, page messaging.Page) ([]messaging.Carriage, error)
+}
+
+// Media keeps the files of messages. Its faults are those of the room media.
+type Media interface {
+	// Spool writes a file to the disk for the time of a request.
+	Spool(r io.Reader, limit int64) (*media.Spooled, error)
+	// Fetch spools the file of a URL.
+	Fetch(ctx context.Context, url string, limit int64) (*media.Fetched, error)
+	// Keep makes a spooled file durable under a new id.
+	Keep(ctx context.Context, file *media.Spooled, info messaging.MediaInfo) (messaging.MediaInfo, error)
+	// Drop forgets a file that was kept for nothing.
+	Drop(ctx context.Context, info messaging.MediaInfo) error
+	// Find and Open answer within the tenancy; fault.ErrNotFound.
+	Find(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.MediaInfo, error)
+	Open(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.MediaInfo, io.ReadCloser, error)
 }
 
 // Awaiter waits for a message to get somewhere.

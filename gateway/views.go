@@ -111,6 +111,23 @@ type eventView struct {
 type eventData struct {
 	Message  *messageJSON  `json:"message,omitzero"`
 	Instance *instanceView `json:"instance,omitzero"`
+	Call     *callView     `json:"call,omitzero"`
+}
+
+// callView is a call from a contact.
+type callView struct {
+	ID       string      `json:"id"`
+	From     addressView `json:"from"`
+	Video    bool        `json:"video"`
+	Group    bool        `json:"group"`
+	Rejected bool        `json:"rejected" description:"By settings.reject_calls."`
+	At       timestamp   `json:"at"`
+}
+
+func viewCall(c *messaging.Call) *callView {
+	return &callView{
+		ID: c.ID, From: addressView(c.From), Video: c.Video, Group: c.Group, Rejected: c.Rejected, At: timestamp(c.At),
+	}
 }
 
 func viewEvent(e messaging.Event) eventView {
@@ -126,6 +143,9 @@ func viewEvent(e messaging.Event) eventView {
 	if e.Instance != nil {
 		instance := viewInstance(*e.Instance)
 		v.Data.Instance = &instance
+	}
+	if e.Call != nil {
+		v.Data.Call = viewCall(e.Call)
 	}
 	return v
 }

@@ -16,6 +16,7 @@ import (
 	"portaria/gateway"
 	"portaria/gateway/gatewaytest"
 	"portaria/instances"
+	"portaria/instances/pairlink"
 	"portaria/internal/fault"
 	"portaria/messaging"
 	"portaria/outbox"
@@ -44,6 +45,10 @@ type world struct {
 	logs      []messaging.RequestLog
 	clock     sandbox.ClockState
 	notReady  error
+	pairing   messaging.Pairing
+	watchers  map[chan struct{}]bool
+	connects  int // pairings and connections that were begun
+	pace      outbox.PaceState
 
 	resolved  int                                             // calls of Resolve
 	kept      int                                             // calls of Keep
@@ -231,6 +236,17 @@ func (w *world) Message(_ context.Context, t messaging.Tenancy, id string) (mess
 	return messaging.Message{}, fault.ErrNotFound
 }
 
+func (w *world) MessageByWAID(_ context.Context, t messaging.Tenancy, instanceID, waMessageID string) (messaging.Message, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.messages {
+		if m.WAMessageID == waMessageID && m.InstanceID == instanceID && visible(t, m.WorkspaceID, m.Environment, m.InstanceID) {
+			return m, nil
+		}
+	}
+	return messaging.Message{}, fault.ErrNotFound
+}
+
 func (w *world) Messages(_ context.Context, t messaging.Tenancy, f messaging.MessageFilter, p messaging.Page) ([]messaging.Message, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -346,6 +362,7 @@ type house struct {
 	keys   *auth.Keys
 	addr   string
 	logged *lockedBuffer
+	shelf  *shelf
 	stop   func() error // ends Serve and returns what it returned
 }
 
@@ -365,6 +382,7 @@ func open(t *testing.T, change ...func(*gateway.Options)) *house {
 	h := &house{world: w, keys: keys, logged: new(lockedBuffer)}
 	options := gateway.Options{
 		Auth: directory, Sender: w, Instances: w, Reader: w, Awaiter: w, Clocks: w, Idempotency: w, Logs: w, Ready: w,
+		Media: h.library(t), Connections: w, Numbers: w, Pacer: w, Links: pairlink.New(newLinkStore(w), nil),
 		Logger:  slog.New(slog.NewTextHandler(h.logged, nil)),
 		ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
 		Version: "test",

@@ -12,28 +12,39 @@ import (
 type entry struct {
 	door sync.Mutex // one at a time opens and closes the channel; taken before the manager's mu
 
+	id   string // never changes, as the next
+	live bool
+
 	instance messaging.Instance
 	told     uint64 // the generation at which it was last told of
-	turn     int    // grows with every other state: another state is another channel
+	turn     int    // grows with everything that asks for another channel
 	fitted   int    // the turn that the channel was opened for
 	channel  messaging.Channel
+	waits    waits // for Run to fit it
+	queued   int   // the turn at which it began to wait to start
 }
 
-// set takes in an instance as it stands now. The manager's mu is held.
+// set takes in an instance as it stands now. What its owner asks for makes
+// another channel; so does another state of a test instance, whose channel is as
+// connected as its instance was when it was opened. A live channel brings its
+// states about itself, and lives through them. The manager's mu is held.
 func (e *entry) set(i messaging.Instance) {
-	if i.State != e.instance.State {
+	was := &e.instance
+	if i.Desired != was.Desired || !i.AskedAt.Equal(was.AskedAt) || i.Environment == messaging.Test && i.State != was.State {
 		e.turn++
 	}
 	e.instance = i
 }
 
-// fits reports whether the entry has the channel that its state asks for. The
-// manager's mu is held.
-func (e *entry) fits() bool { return e.channel != nil && e.fitted == e.turn }
+// carries reports whether the entry has a channel to send on. The manager's mu
+// is held.
+func (e *entry) carries() bool {
+	return e.channel != nil && e.fitted == e.turn && e.instance.State == messaging.InstanceConnected && !e.instance.Relinked
+}
 
 // enter makes an entry for an instance. m.mu is held.
 func (m *Manager) enter(i messaging.Instance, told uint64) *entry {
-	e := &entry{instance: i, told: told}
+	e := &entry{id: i.ID, instance: i, told: told, live: i.Environment == messaging.Live}
 	m.byID[i.ID] = e
 	m.byName[nameOf(i)] = e
 	return e
@@ -61,7 +72,7 @@ func (m *Manager) add(ctx context.Context, i messaging.Instance, since uint64) (
 	}
 	i = e.instance
 	m.mu.Unlock()
-	m.fit(ctx, e)
+	m.place(ctx, e)
 	return i, true
 }
 
@@ -69,20 +80,35 @@ func (m *Manager) add(ctx context.Context, i messaging.Instance, since uint64) (
 func (m *Manager) refresh(ctx context.Context, i messaging.Instance, began uint64) {
 	m.mu.Lock()
 	e, ok := m.byID[i.ID]
+	ready := false
 	switch {
 	case !ok && m.dropped[i.ID] > began, ok && e.told > began:
 		m.mu.Unlock()
 		return
 	case ok:
-		e.set(i)
+		ready = m.take(e, i)
 	default:
 		e = m.enter(i, began)
 	}
-	fits := e.fits()
 	m.mu.Unlock()
-	if !fits {
-		m.fit(ctx, e)
+	m.settle(ctx, e, ready)
+}
+
+// take takes in an instance as it stands now. It reports whether the channel
+// that the entry has can take messages (again). m.mu is held.
+func (m *Manager) take(e *entry, i messaging.Instance) (ready bool) {
+	carried, ask := e.carries(), e.instance.Ask
+	e.set(i)
+	m.notify(i.ID)
+	return e.carries() && (!carried || ask != i.Ask)
+}
+
+// settle does what follows from what was taken in.
+func (m *Manager) settle(ctx context.Context, e *entry, ready bool) {
+	if ready {
+		m.o.Connected(e.id)
 	}
+	m.place(ctx, e)
 }
 
 // drop forgets an instance that is gone, and reports whether it was known.
@@ -95,6 +121,7 @@ func (m *Manager) drop(i messaging.Instance) bool {
 	if name := nameOf(i); m.byName[name] == e {
 		delete(m.byName, name)
 	}
+	m.notify(i.ID)
 	m.mu.Unlock()
 	if ok {
 		m.logClose(i, m.closeChannel(e))
@@ -108,55 +135,11 @@ func (m *Manager) Channel(instanceID string) (messaging.Channel, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	e, ok := m.byID[instanceID]
-	if !ok || !e.fits() || e.instance.State != messaging.InstanceConnected {
+	if !ok || !e.carries() {
 		return nil, false
 	}
 	return e.channel, true
 }
-
-// fit gives an entry the channel that its state asks for, and closes the one
-// that it had for another state.
-func (m *Manager) fit(ctx context.Context, e *entry) {
-	e.door.Lock()
-	i, opened := m.exchange(ctx, e)
-	e.door.Unlock()
-	if opened && i.State == messaging.InstanceConnected {
-		m.o.Connected(i.ID)
-	}
-}
-
-// exchange does the work of fit. Whoever changes the state meanwhile, drops the
-// entry or closes the manager, waits at the door to set it right. e.door is held.
-func (m *Manager) exchange(ctx context.Context, e *entry) (i messaging.Instance, opened bool) {
-	m.mu.Lock()
-	i, turn, wanted := e.instance, e.turn, m.holds(e)
-	if wanted && e.fits() {
-		m.mu.Unlock()
-		return i, false
-	}
-	old := e.channel
-	e.channel = nil
-	m.mu.Unlock()
-
-	if old != nil {
-		m.logClose(i, old.Close())
-	}
-	if !wanted {
-		return i, false
-	}
-	channel, err := m.openChannel(ctx, i)
-	if err != nil {
-		m.o.Logger.Error("channel not opened", "instance", i.ID, "error", err)
-		return i, false
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e.channel, e.fitted = channel, turn
-	return i, channel != nil
-}
-
-// holds reports whether an entry may have a channel. m.mu is held.
-func (m *Manager) holds(e *entry) bool { return !m.closed && m.byID[e.instance.ID] == e }
 
 // openChannel is the fork between the worlds. It returns nil for a world
 // without a driver.

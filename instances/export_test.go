@@ -13,3 +13,13 @@ func (m *Manager) Memory() int {
 	defer m.mu.RUnlock()
 	return len(m.dropped)
 }
+
+// Watchers is how many watch any instance.
+func (m *Manager) Watchers() (n int) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, of := range m.watchers {
+		n += len(of)
+	}
+	return n
+}

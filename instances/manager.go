@@ -23,23 +23,38 @@ type Store interface {
 	FindInstance(ctx context.Context, workspace string, env messaging.Environment, ref string) (messaging.Instance, error)
 	// InsertInstance stores an instance, its event and its claim; NAME_TAKEN.
 	InsertInstance(ctx context.Context, i messaging.Instance, claim *messaging.Claim) error
-	// ChangeInstance reads an instance, lets change alter its metadata and
-	// settings, and stores them, with nobody writing in between; ErrNotFound. An
-	// error of change is returned, and nothing is stored.
+	// ChangeInstance reads an instance, lets change alter what its owner decides
+	// (metadata, settings, desire, ask, Relinked), and stores it, with nobody
+	// writing in between; ErrNotFound. An error of change is returned, and
+	// nothing is stored.
 	ChangeInstance(ctx context.Context, workspace string, env messaging.Environment, id string, change func(*messaging.Instance) error) (messaging.Instance, error)
 	DeleteInstance(ctx context.Context, i messaging.Instance) error
 	InstanceEpoch(ctx context.Context) (int64, error)
 }
 
+// Pairings is where drivers show the codes of pairings.
+type Pairings interface {
+	// FindPairing returns the code of an instance, expired or not; ErrNotPairing.
+	FindPairing(ctx context.Context, workspace string, env messaging.Environment, instanceID string) (messaging.Pairing, error)
+}
+
 // Options are what a manager needs.
 type Options struct {
 	Store Store
+	// Pairings and Reporter are needed where there are drivers: a command beside
+	// a server does without.
+	Pairings Pairings
+	Reporter messaging.Reporter
 	// Live and Test are the drivers of the two worlds. Without Live, live
 	// instances can be created but never connect.
 	Live messaging.Driver[messaging.LiveInstance]
 	Test messaging.Driver[messaging.TestInstance]
 	// Connected is told when an instance's channel can take messages (again).
 	Connected func(instanceID string)
+	// Relinked fails what waits for the number that was linked to an instance
+	// before the one that is linked now. It may be called again for the same
+	// instance, which sends nothing until it has succeeded.
+	Relinked func(ctx context.Context, i messaging.Instance) error
 	// Drain cancels what waits for an instance that goes away. It may be called
 	// again for the same instance.
 	Drain  func(ctx context.Context, i messaging.Instance) error
@@ -59,7 +74,7 @@ type Manager struct {
 	o Options
 
 	refreshing sync.Mutex // Load and the taking in of news take turns
-	patching   sync.Mutex // patches reach the memory in the order of their commits
+	patching   sync.Mutex // what owners write reaches the memory in the order of its commits
 
 	mu         sync.RWMutex
 	byID       map[string]*entry
@@ -70,11 +85,16 @@ type Manager struct {
 	epoch      int64  // what the last reading knew
 	seen       []messaging.Instance
 	undrained  []messaging.Instance
+	unfit      []*entry // live instances whose channels Run is to open or close at once
+	starts     []*entry // the same, a few at a time
+	watchers   map[string]map[chan struct{}]bool
+	started    bool // the first reading is over
 	closed     bool
 
 	news  chan struct{} // holds one token when there is something in seen
 	quiet chan struct{} // closed, and made anew, when seen has been emptied
 	gone  chan struct{} // holds one token when there is something new in undrained
+	work  chan struct{} // holds one token when there is something new in unfit or starts
 }
 
 type nameKey struct {
@@ -95,13 +115,16 @@ func NewManager(o Options) *Manager {
 	}
 	return &Manager{
 		o: o, byID: make(map[string]*entry), byName: make(map[nameKey]*entry), dropped: make(map[string]uint64),
-		news: make(chan struct{}, 1), quiet: make(chan struct{}), gone: make(chan struct{}, 1),
+		watchers: make(map[string]map[chan struct{}]bool),
+		news:     make(chan struct{}, 1), quiet: make(chan struct{}), gone: make(chan struct{}, 1), work: make(chan struct{}, 1),
 	}
 }
 
-// Load reads all instances, opens the channels of those that are new or have
-// another state, and drops those that are gone; what waits for these is for
-// Run to cancel.
+// Load reads all instances, gives those that are new or have changed the
+// channels that they need, and drops those that are gone; what waits for these
+// is for Run to cancel. The channels of live instances are for Run to open:
+// after the first reading a few at a time, for a thousand phones that connect
+// in one moment look like an attack.
 func (m *Manager) Load(ctx context.Context) error {
 	m.refreshing.Lock()
 	defer m.refreshing.Unlock()
@@ -115,6 +138,9 @@ func (m *Manager) Load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.forgetConnections(ctx, all); err != nil {
+		return err
+	}
 	listed := make(map[string]bool, len(all))
 	for _, i := range all {
 		listed[i.ID] = true
@@ -125,7 +151,7 @@ func (m *Manager) Load(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.epoch, m.loaded = epoch, began
+	m.epoch, m.loaded, m.started = epoch, began, true
 	maps.DeleteFunc(m.dropped, func(_ string, at uint64) bool { return at <= began })
 	return nil
 }
@@ -164,6 +190,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer work.Wait()
 	// Canceling a long queue takes its time, and reconnections must not wait for it.
 	work.Go(func() { m.runDrains(ctx) })
+	work.Go(func() { m.runFits(ctx) })
 	tick := time.NewTicker(epochInterval)
 	defer tick.Stop()
 	for {
@@ -204,7 +231,8 @@ func (m *Manager) now() uint64 {
 	return m.generation
 }
 
-// Close ends all channels. None is opened after it.
+// Close ends all channels. None is opened after it. Those of live instances say
+// goodbye to a network, and do so side by side.
 func (m *Manager) Close() error {
 	m.mu.Lock()
 	m.closed = true
@@ -213,11 +241,21 @@ func (m *Manager) Close() error {
 		entries = append(entries, e)
 	}
 	m.mu.Unlock()
+	var closing sync.WaitGroup
+	var guard sync.Mutex
 	var failed error
-	for _, e := range entries {
-		if err := m.closeChannel(e); err != nil {
-			failed = errors.Join(failed, err)
-		}
+	note := func(err error) {
+		guard.Lock()
+		defer guard.Unlock()
+		failed = errors.Join(failed, err)
 	}
+	for _, e := range entries {
+		if e.live {
+			closing.Go(func() { note(m.closeChannel(e)) })
+			continue
+		}
+		note(m.closeChannel(e))
+	}
+	closing.Wait()
 	return failed
 }

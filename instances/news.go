@@ -51,7 +51,8 @@ func (m *Manager) takeSeen(ctx context.Context) {
 }
 
 // takeState takes in the observed state of an instance that is known. Its
-// metadata and settings are older than those of a patch that was answered since.
+// metadata and settings are older than those of a patch that was answered since,
+// and what it was asked older than what it has been asked since.
 func (m *Manager) takeState(ctx context.Context, i messaging.Instance) {
 	m.mu.Lock()
 	e, ok := m.byID[i.ID]
@@ -60,12 +61,12 @@ func (m *Manager) takeState(ctx context.Context, i messaging.Instance) {
 		return
 	}
 	i.Metadata, i.Settings = e.instance.Metadata, e.instance.Settings
-	e.set(i)
-	fits := e.fits()
-	m.mu.Unlock()
-	if !fits {
-		m.fit(ctx, e)
+	if e.instance.AskedAt.After(i.AskedAt) {
+		i.Desired, i.Ask, i.AskedAt, i.PairPhone = e.instance.Desired, e.instance.Ask, e.instance.AskedAt, e.instance.PairPhone
 	}
+	ready := m.take(e, i)
+	m.mu.Unlock()
+	m.settle(ctx, e, ready)
 }
 
 // Idle waits until the manager has taken in all that it observed, of any

@@ -2,8 +2,8 @@ package instances
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -80,7 +80,8 @@ func (m *Manager) Create(ctx context.Context, t messaging.Tenancy, draft Draft) 
 	if t.Environment() == messaging.Test {
 		i.Driver = messaging.DriverSandbox
 		if !draft.Unpaired {
-			i.Desired, i.State, i.Phone = messaging.DesiredConnected, messaging.InstanceConnected, sandboxPhone()
+			i.Desired, i.State, i.Phone = messaging.DesiredConnected, messaging.InstanceConnected, messaging.NewSandboxPhone()
+			i.LinkedID = i.Phone
 		}
 	}
 	var claim *messaging.Claim
@@ -98,11 +99,6 @@ func (m *Manager) Create(ctx context.Context, t messaging.Tenancy, draft Draft) 
 	return i, nil
 }
 
-// sandboxPhone draws the number of a test instance from +1 555 555 0000 to
-// 9999: a range that belongs to no subscriber and is not one of the sandbox's
-// magic recipients.
-func sandboxPhone() string { return fmt.Sprintf("1555555%04d", rand.IntN(10000)) }
-
 // Update merges a patch into an instance. Patches of several callers, in
 // whatever process, are merged one after the other. Faults: ErrNotFound,
 // fault.ErrValidation.
@@ -111,28 +107,22 @@ func (m *Manager) Update(ctx context.Context, t messaging.Tenancy, id string, pa
 	if err != nil || (len(patch.Metadata) == 0 && len(patch.Settings) == 0) {
 		return i, err
 	}
-	m.patching.Lock()
-	defer m.patching.Unlock()
-	i, err = m.o.Store.ChangeInstance(ctx, i.WorkspaceID, i.Environment, i.ID, patch.apply)
-	if err != nil {
-		return messaging.Instance{}, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if e, ok := m.byID[i.ID]; ok {
-		// The state is left alone: what was observed of it may be newer.
-		e.instance.Metadata, e.instance.Settings = i.Metadata, i.Settings
-		m.touch(e)
-	}
-	return i, nil
+	return m.change(ctx, i, patch.apply, func(known *messaging.Instance, i messaging.Instance) {
+		known.Metadata, known.Settings = i.Metadata, i.Settings
+	})
 }
 
 // Delete takes an instance away and cancels what waits for it. Its messages
-// stay readable. Fault: ErrNotFound.
+// stay readable. The phone of a live instance is unlinked first, if that can be
+// done in a few seconds: its owner should not have to find out what "another
+// device" is. Fault: ErrNotFound.
 func (m *Manager) Delete(ctx context.Context, t messaging.Tenancy, id string) (messaging.Instance, error) {
 	i, err := m.Resolve(ctx, t, id)
 	if err != nil {
 		return i, err
+	}
+	if i.Environment == messaging.Live && i.Linked() {
+		m.unlink(ctx, t, i)
 	}
 	i.Desired, i.StateSince = messaging.DesiredDisconnected, m.o.Now(t).UTC().Truncate(time.Microsecond)
 	if err := m.o.Store.DeleteInstance(ctx, i); err != nil {
@@ -140,6 +130,34 @@ func (m *Manager) Delete(ctx context.Context, t messaging.Tenancy, id string) (m
 	}
 	m.drop(i)
 	return i, m.drain(ctx, i)
+}
+
+// unlinkPatience bounds how long a deletion waits for the phone to be unlinked.
+const unlinkPatience = 5 * time.Second
+
+// unlink logs an instance out, as far as that can be done in a few seconds by
+// the process that has its channel: this one, or a server beside it.
+func (m *Manager) unlink(ctx context.Context, t messaging.Tenancy, i messaging.Instance) {
+	wait, cancel := context.WithTimeout(ctx, unlinkPatience)
+	defer cancel()
+	if _, err := m.Logout(wait, t, i.ID); err != nil {
+		m.o.Logger.Warn("instance deleted without a logout", "instance", i.ID, "error", err)
+		return
+	}
+	look := time.NewTicker(pairingLook)
+	defer look.Stop()
+	for {
+		now, err := m.o.Store.FindInstance(wait, i.WorkspaceID, i.Environment, i.ID)
+		if err == nil && now.Ask != messaging.AskLogout || errors.Is(err, ErrNotFound) {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-wait.Done():
+			m.o.Logger.Warn("instance deleted before its logout was done", "instance", i.ID)
+			return
+		}
+	}
 }
 
 func (d *Draft) validate(env messaging.Environment) error {

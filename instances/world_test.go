@@ -40,22 +40,13 @@ func each(t *testing.T, f func(w *world)) {
 	}
 }
 
-// newWorld makes a world.
+// newWorld makes a world without live instances.
 func newWorld(t *testing.T, engine string, late lateness) *world {
 	t.Helper()
 	o := storetest.Options(t, engine)
 	w := &world{t: t, options: o, store: storetest.Open(t, o), network: newNetwork(), drains: newDrains()}
-	w.manager = instances.NewManager(instances.Options{
-		Store: slowStore{w, w.store, late}, Test: w.network, Connected: w.network.hear, Drain: w.drains.drain,
-		Now: w.now,
-	})
-	w.store.Tell(func(committed store.Committed) {
-		for i := range committed {
-			if committed[i].Instance != nil {
-				w.manager.Observe(*committed[i].Instance)
-			}
-		}
-	})
+	w.manager = instances.NewManager(w.managerOptions(late))
+	w.store.TellInstances(w.manager.Observe)
 	w.tenancy = storetest.Workspace(t, w.store, "w")
 	t.Cleanup(func() {
 		if err := w.manager.Close(); err != nil {
@@ -66,6 +57,13 @@ func newWorld(t *testing.T, engine string, late lateness) *world {
 		}
 	})
 	return w
+}
+
+func (w *world) managerOptions(late lateness) instances.Options {
+	return instances.Options{
+		Store: slowStore{w, w.store, late}, Pairings: w.store, Reporter: w.store, Test: w.network,
+		Connected: w.network.hear, Drain: w.drains.drain, Now: w.now,
+	}
 }
 
 // now moves on whenever it is asked, so that ids sort by their creation.

@@ -22,8 +22,8 @@ type Channels interface {
 	Channel(instanceID string) (messaging.Channel, bool)
 }
 
-// Options are what a dispatcher needs. All fields but Logger and Refuses must
-// be set.
+// Options are what a dispatcher needs. All fields but Logger, Refuses and
+// Instance must be set.
 type Options struct {
 	Store    Store
 	Reporter messaging.Reporter
@@ -32,7 +32,11 @@ type Options struct {
 	Clocks func(LaneRef) messaging.Clock
 	// Refuses says which test recipients are refused at once; nil: none.
 	Refuses func(messaging.Address) bool
-	Logger  *slog.Logger
+	// Instance finds the instance of a lane, whose settings are its pace. It is
+	// asked before each batch. The owner calls Dispatcher.Wake when the settings
+	// have changed. nil: no lane has a pace.
+	Instance func(context.Context, LaneRef) (messaging.Instance, error)
+	Logger   *slog.Logger
 }
 
 // Dispatcher accepts messages and drives the lanes.
@@ -42,6 +46,7 @@ type Dispatcher struct {
 	channels Channels
 	clocks   func(LaneRef) messaging.Clock
 	refuses  func(messaging.Address) bool
+	instance func(context.Context, LaneRef) (messaging.Instance, error)
 	log      *slog.Logger
 	inFlight *semaphore.Weighted
 	ids      messaging.IDSource // by the machine's time: a sandbox clock may stand still
@@ -61,7 +66,7 @@ type Dispatcher struct {
 // New returns a dispatcher whose lanes may run at once.
 func New(o Options) *Dispatcher {
 	d := &Dispatcher{
-		store: o.Store, reporter: o.Reporter, channels: o.Channels, clocks: o.Clocks, refuses: o.Refuses, log: o.Logger,
+		store: o.Store, reporter: o.Reporter, channels: o.Channels, clocks: o.Clocks, refuses: o.Refuses, instance: o.Instance, log: o.Logger,
 		inFlight: semaphore.NewWeighted(maxInFlight),
 		lanes:    make(map[string]*lane), active: make(map[string]int), rested: make(chan struct{}),
 	}
@@ -103,7 +108,8 @@ func (d *Dispatcher) Stop() {
 	d.work.Wait()
 }
 
-// Wake tells the lane of an instance that its channel can take messages.
+// Wake tells the lane of an instance that its channel can take messages, or
+// that its settings have changed.
 func (d *Dispatcher) Wake(instanceID string) {
 	d.mu.Lock()
 	l := d.lanes[instanceID]

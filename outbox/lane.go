@@ -45,9 +45,9 @@ type lane struct {
 	// spilled says that the database may hold due rows of a priority that are
 	// not in memory; spills counts the messages that were left there.
 	spilled [messaging.Priorities]bool
-	spills  [messaging.Priorities]int64
 	unread  bool // the rows that are due later have not been read since the start
 	overdue bool // a deadline has passed: look for what has expired
+	spills  [messaging.Priorities]int64
 
 	// horizon is set while rows are read whose time the clock skipped to: Now
 	// may show less.
@@ -55,12 +55,15 @@ type lane struct {
 	dueAlarm alarm
 	deadline alarm
 
+	pace    *pacer   // nil: the instance sends as fast as its channel takes
+	failing *failure // what waits is to be ended first
+
 	running bool
 	paused  bool     // the channel cannot take anything until wake
-	wakes   int64    // counts wake, so that one between a look and a pause is not lost
 	gone    bool     // the instance was deleted: whatever comes is canceled
 	reading bool     // rows are being read without the lock
 	late    []string // messages to forget once that read has been taken in
+	wakes   int64    // counts wake, so that one between a look and a pause is not lost
 }
 
 // alarm is one call that a clock has been asked for.
@@ -213,12 +216,14 @@ func (l *lane) refill() {
 	l.start()
 }
 
-// wake tells the lane that its channel can take messages again.
+// wake tells the lane that its channel can take messages again, or that its
+// pace may be another.
 func (l *lane) wake() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.wakes++
 	l.paused = false
+	l.letGo()
 	l.start()
 }
 
@@ -231,10 +236,10 @@ func (l *lane) start() {
 }
 
 func (l *lane) hasWork() bool {
-	if l.overdue || l.unread {
+	if l.overdue || l.unread || l.failing != nil {
 		return true
 	}
-	if l.paused && !l.gone {
+	if l.rests() && !l.gone {
 		return false
 	}
 	for p := range l.queues {
@@ -244,6 +249,9 @@ func (l *lane) hasWork() bool {
 	}
 	return false
 }
+
+// rests reports whether nothing can be sent now, whatever waits. l.mu is held.
+func (l *lane) rests() bool { return l.paused || l.held() }
 
 // run works until nothing is left.
 func (l *lane) run(ctx context.Context) {
@@ -261,6 +269,9 @@ func (l *lane) goOn(ctx context.Context) bool {
 		return true
 	}
 	l.running = false
+	if l.pace != nil {
+		l.pace.reached = time.Time{} // what was waited for is not there any more
+	}
 	if l.spilled == [messaging.Priorities]bool{} {
 		l.horizon = time.Time{} // what the clock skipped to has been read
 	}
@@ -274,16 +285,18 @@ func (l *lane) goOn(ctx context.Context) bool {
 // step does one thing: what is overdue first, then reading, then sending.
 func (l *lane) step(ctx context.Context) error {
 	l.mu.Lock()
-	unread, overdue, gone, paused := l.unread, l.overdue, l.gone, l.paused
+	unread, overdue, gone, rests, failing := l.unread, l.overdue, l.gone, l.rests(), l.failing
 	l.mu.Unlock()
 	switch {
 	case gone:
 		return l.cancelAll(ctx)
 	case unread:
 		return l.readLater(ctx)
+	case failing != nil:
+		return l.failAll(ctx, failing)
 	case overdue:
 		return l.expire(ctx)
-	case paused:
+	case rests:
 		return nil
 	}
 	for p := range messaging.Priority(messaging.Priorities) {

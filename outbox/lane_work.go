@@ -125,6 +125,7 @@ func (l *lane) cancelAll(ctx context.Context) error {
 			}
 		}
 	}
+	l.failed() // canceled is as good an end
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for p := range l.queues {
@@ -276,7 +277,14 @@ func (l *lane) send(ctx context.Context) error {
 		l.pause(wakes)
 		return nil
 	}
-	taken := l.take(channel.Window())
+	if err := l.follow(ctx); err != nil {
+		return err
+	}
+	window := l.allowance(channel.Window(), wakes)
+	if window == 0 {
+		return nil
+	}
+	taken := l.take(window)
 	if n := int64(len(taken.batch)); n > 0 {
 		if err := l.d.inFlight.Acquire(ctx, n); err != nil {
 			return fmt.Errorf("in flight: %w", err) // only when stopping: the rows are still in the outbox
@@ -307,6 +315,7 @@ func (l *lane) pause(wakes int64) {
 func (l *lane) settle(taken *load, outcomes []messaging.Outcome, wakes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.spend(taken, outcomes)
 	kept := taken.batch[:0]
 	for i := range taken.batch {
 		p := taken.batch[i]

@@ -11,6 +11,7 @@ import (
 type Store interface {
 	Intake
 	Backlog
+	Book
 }
 
 // Intake stores what is accepted.
@@ -39,6 +40,23 @@ type Backlog interface {
 	// at most limit, and when the lane must be looked at again: the earliest
 	// later expiry or due time, zero when there is none.
 	Expired(ctx context.Context, lane LaneRef, now time.Time, limit int) (ids []string, next time.Time, err error)
+}
+
+// Book counts what waits, and what paced instances have sent.
+type Book interface {
+	// Spent returns what a number has sent through an instance within the last
+	// day or a little more, in order of time, and when it first sent; zero if it
+	// never did. messaging.PaceSpent records both.
+	Spent(ctx context.Context, lane LaneRef, phone string) (spent []Spent, began time.Time, err error)
+	// Waiting returns how many rows of a lane wait, and the place of the last.
+	Waiting(ctx context.Context, lane LaneRef) (n int, last int64, err error)
+}
+
+// Spent is a number of messages that were sent at about one time. The time is
+// never earlier than that of any of them.
+type Spent struct {
+	At       time.Time
+	Messages int
 }
 
 // Acceptance is a message with what must be stored in its transaction.

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"testing"
@@ -24,6 +25,9 @@ type world struct {
 	clock    *handClock
 	network  *network
 	outbox   *outbox.Dispatcher
+
+	mu       sync.Mutex
+	settings string // of the instance
 }
 
 func newWorld(t *testing.T, s *store.Store) *world {
@@ -39,13 +43,39 @@ func (w *world) start() {
 	w.t.Helper()
 	d := outbox.New(outbox.Options{
 		Store: w.store, Reporter: w.store, Channels: w.network,
-		Clocks: func(outbox.LaneRef) messaging.Clock { return w.clock },
+		Clocks:   func(outbox.LaneRef) messaging.Clock { return w.clock },
+		Instance: w.find,
 	})
 	if err := d.Recover(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	w.outbox = d
 	w.t.Cleanup(d.Stop)
+}
+
+// find returns the instance with its present settings.
+func (w *world) find(context.Context, outbox.LaneRef) (messaging.Instance, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := w.instance
+	i.Settings = []byte(w.settings)
+	return i, nil
+}
+
+// set changes the settings of the instance, as a patch does.
+func (w *world) set(settings string) {
+	w.mu.Lock()
+	w.settings = settings
+	w.mu.Unlock()
+	w.outbox.Wake(w.instance.ID)
+}
+
+// relink has the instance send by another number.
+func (w *world) relink(phone string) {
+	w.mu.Lock()
+	w.instance.Phone = phone
+	w.mu.Unlock()
+	w.outbox.Wake(w.instance.ID)
 }
 
 // restart ends the dispatcher and begins another.
@@ -198,6 +228,7 @@ func (c *handClock) call(due time.Time, f func(), skippable bool) func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		t.f = func() {}
+		c.timers = slices.DeleteFunc(c.timers, func(other *handTimer) bool { return other == t })
 	}
 }
 
@@ -206,6 +237,25 @@ func (c *handClock) skip(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.skips = on
+}
+
+// set turns the clock without calling anything.
+func (c *handClock) set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
+// next returns when the next call is due; false when none is.
+func (c *handClock) next() (due time.Time, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.timers {
+		if !ok || t.due.Before(due) {
+			due, ok = t.due, true
+		}
+	}
+	return due, ok
 }
 
 func (c *handClock) pass(d time.Duration) {

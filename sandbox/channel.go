@@ -11,12 +11,6 @@ import (
 // window is the largest batch: one durable step carries it whole.
 const window = 256
 
-// The reasons that the sandbox gives for an instance's state.
-const (
-	reasonDropped = "dropped"
-	reasonLogout  = "sandbox_logout"
-)
-
 // channel is one test instance's way to the simulated network. It has no
 // goroutine and no queue: there may be very many of them.
 type channel struct {
@@ -28,7 +22,7 @@ type channel struct {
 	mu        sync.Mutex
 	connected bool
 	closed    bool
-	redial    func() // forgets the reconnection that is under way; nil without one
+	redial    func() // forgets the reconnection, or the end of the pairing, that is to come; nil without one
 }
 
 var _ messaging.Channel = (*channel)(nil)
@@ -103,14 +97,18 @@ func (c *channel) reconnect(at time.Time) {
 		return
 	}
 	c.connected = true
-	change := c.change(messaging.EventInstanceConnected, messaging.InstanceConnected, "", at)
-	c.driver.pump.collect(&bundle{workspace: c.workspace, due: at, change: change})
+	c.tell(c.change(messaging.InstanceConnected, "", at))
 }
 
 // change is the record of another state of the channel's instance.
-func (c *channel) change(event messaging.EventType, state messaging.InstanceState, reason string, at time.Time) messaging.InstanceChange {
+func (c *channel) change(state messaging.InstanceState, reason string, at time.Time) messaging.InstanceChange {
 	return messaging.InstanceChange{
 		WorkspaceID: c.workspace, Environment: messaging.Test, InstanceID: c.instance,
-		Type: event, State: state, Reason: reason, At: at,
+		Type: messaging.InstanceEvent(state), State: state, Reason: reason, At: at,
 	}
+}
+
+// tell reports a change as soon as it can be. It does not block.
+func (c *channel) tell(change messaging.InstanceChange) {
+	c.driver.pump.collect(&bundle{workspace: c.workspace, due: change.At, change: change})
 }

@@ -184,7 +184,7 @@ func TestLogoutIsRecordedOnceTheJournalWorks(t *testing.T) {
 	if err := w.driver.Idle(t.Context(), workspace); err != nil {
 		t.Fatal(err)
 	}
-	if want := "instance logged_out 0s sandbox_logout"; w.lines[len(w.lines)-1] != want {
+	if want := "instance logged_out 0s device_removed"; w.lines[len(w.lines)-1] != want {
 		t.Errorf("last record %q, want %q", w.lines[len(w.lines)-1], want)
 	}
 }

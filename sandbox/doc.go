@@ -12,6 +12,9 @@
 //     receipts, echo) survives the process: Driver.Recover takes it up again at
 //     the times it was due. Receipts may then be reported twice, which
 //     messaging.State ignores.
+//   - What an owner asks of an instance takes the steps that a live one takes,
+//     each a state that is reported; a pairing shows a code until Driver.Scan
+//     or the clock ends it.
 //   - Delays overlap and hold nobody up; no goroutine waits for one.
 //
 // It leaves the order of sends and the tries to the outbox, the record of what

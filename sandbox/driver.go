@@ -15,6 +15,7 @@ const recoverPage = 1000
 // Options are the parts of a driver.
 type Options struct {
 	Store    Store
+	Pairings PairingStore // nil: pairings have no code to show
 	Reporter messaging.Reporter
 	Clocks   *Clocks
 	Logger   *slog.Logger // nil: slog.Default
@@ -25,6 +26,7 @@ type Options struct {
 // manager opens it anew when the instance's state changes.
 type Driver struct {
 	store    Store
+	pairings PairingStore
 	reporter messaging.Reporter
 	clocks   *Clocks
 	log      *slog.Logger
@@ -43,6 +45,7 @@ func New(options Options) (*Driver, error) {
 	}
 	return &Driver{
 		store:    options.Store,
+		pairings: options.Pairings,
 		reporter: options.Reporter,
 		clocks:   options.Clocks,
 		log:      options.Logger,
@@ -53,17 +56,25 @@ func New(options Options) (*Driver, error) {
 // Name implements messaging.Driver.
 func (d *Driver) Name() messaging.DriverName { return messaging.DriverSandbox }
 
-// Open implements messaging.Driver. An instance that ought to be connected and
-// lost its connection gets it back by itself, half a second after it lost it.
-// The channel of one that is not connected carries nothing.
-func (d *Driver) Open(_ context.Context, instance messaging.TestInstance) (messaging.Channel, error) {
+// Open implements messaging.Driver. It does what the owner asks for; that leads
+// to another state, and so to another channel. An instance that ought to be
+// connected and lost its connection gets it back by itself, half a second after
+// it lost it. The channel of one that is not connected carries nothing.
+func (d *Driver) Open(ctx context.Context, instance messaging.TestInstance) (messaging.Channel, error) {
 	facts := instance.Instance()
+	wanted := facts.Desired != messaging.DesiredDisconnected && facts.Ask == messaging.AskNothing
 	c := &channel{
 		driver:    d,
 		clock:     d.clocks.For(facts.WorkspaceID),
 		workspace: facts.WorkspaceID,
 		instance:  facts.ID,
-		connected: facts.State == messaging.InstanceConnected,
+		connected: facts.State == messaging.InstanceConnected && wanted,
+	}
+	if facts.Ask != messaging.AskNothing {
+		if err := c.obey(ctx, &facts); err != nil {
+			return nil, err
+		}
+		return c, nil
 	}
 	lost := facts.State == messaging.InstanceDisconnected || facts.State == messaging.InstanceConnecting
 	if lost && facts.Desired == messaging.DesiredConnected {

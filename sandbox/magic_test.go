@@ -26,7 +26,7 @@ func TestMagicRecipientsKeepTheirTimeline(t *testing.T) {
 			"sent 3s", "delivered 3.1s", "read 3.3s",
 		},
 		"0014": {
-			"instance disconnected 0s dropped", "try 1: deferred until 1s PROVIDER_ERROR", "instance connected 500ms",
+			"instance disconnected 0s connection_lost", "try 1: deferred until 1s PROVIDER_ERROR", "instance connected 500ms",
 			"try 2: accepted at 1s", "sent 1s", "delivered 1.1s", "read 1.3s",
 		},
 		"0015": {"try 1: refused PROVIDER_THROTTLED"},
@@ -37,7 +37,7 @@ func TestMagicRecipientsKeepTheirTimeline(t *testing.T) {
 			"try 1: accepted at 0s", "sent 0s", "delivered 100ms", "read 300ms",
 			`received "echo: hi" from +15005550019 400ms`,
 		},
-		"0020": {"instance logged_out 0s sandbox_logout", "try 1: deferred until 0s INSTANCE_LOGGED_OUT", "try 2: deferred"},
+		"0020": {"instance logged_out 0s device_removed", "try 1: deferred until 0s INSTANCE_LOGGED_OUT", "try 2: deferred"},
 		"0021": {
 			"try 1: held until 1h0m0s REACHOUT_TIMELOCKED", "try 2: accepted at 1h0m0s",
 			"sent 1h0m0s", "delivered 1h0m0.1s", "read 1h0m0.3s",

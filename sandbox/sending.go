@@ -132,14 +132,15 @@ func (s *sending) lose(ctx context.Context) {
 		return
 	}
 	c := s.channel
-	change := c.change(messaging.EventInstanceDisconnected, messaging.InstanceDisconnected, reasonDropped, s.now)
+	change := c.change(messaging.InstanceDisconnected, messaging.ReasonConnectionLost, s.now)
 	if s.lost == logout {
-		change = c.change(messaging.EventInstanceLoggedOut, messaging.InstanceLoggedOut, reasonLogout, s.now)
+		change = c.change(messaging.InstanceLoggedOut, messaging.ReasonDeviceRemoved, s.now)
+		change.Linked = new(messaging.Link) // the owner still wants it connected
 	}
 	c.goOffline()
 	if err := c.driver.reporter.Report(ctx, change); err != nil {
 		c.driver.log.Warn("sandbox cannot record a lost connection yet", "instance", c.instance, "error", err)
-		c.driver.pump.collect(&bundle{workspace: c.workspace, due: s.now, change: change})
+		c.tell(change)
 	}
 	if s.lost == drop {
 		c.reconnectAt(s.now.Add(reconnectAfter))

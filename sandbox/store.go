@@ -20,6 +20,16 @@ type Store interface {
 	Owed(ctx context.Context, after CarriageKey, limit int) ([]Carried, error)
 }
 
+// PairingStore keeps the codes that are shown.
+type PairingStore interface {
+	// ShowPairing keeps the code that an instance shows now, until its state
+	// changes or its owner asks for something else.
+	ShowPairing(ctx context.Context, p messaging.Pairing) error
+	// FindPairing returns the code of an instance; a fault of the kind
+	// fault.Conflict when there is none.
+	FindPairing(ctx context.Context, workspace string, env messaging.Environment, instanceID string) (messaging.Pairing, error)
+}
+
 // ClockStore keeps the clocks of test worlds.
 type ClockStore interface {
 	// SandboxClock returns a workspace's clock; a Real one without offset when

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ func TestTheQuickCheckFindsADamagedPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	const page = 4096
-	copy(file[len(file)-page:], "not what a page of a database begins with")
+	copy(file[(rootPage(t, path, "sandbox_clocks")-1)*page:], "not what a page of a database begins with")
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +43,20 @@ func TestTheQuickCheckFindsADamagedPage(t *testing.T) {
 	if err := s.QuickCheck(t.Context()); !errors.Is(err, store.ErrDatabaseCorrupt) {
 		t.Errorf("QuickCheck = %v, want DATABASE_CORRUPT", err)
 	}
+}
+
+// rootPage is where a table of a database begins, counted from 1.
+func rootPage(t *testing.T, path, table string) (n int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRowContext(t.Context(), `SELECT rootpage FROM sqlite_schema WHERE name = $1`, table).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // createAndClose leaves a migrated database whose pages are all in its file.

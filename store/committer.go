@@ -264,7 +264,7 @@ func (c *committer) try(batch []*job) (err error) {
 	if err := c.conn.begin(ctx); err != nil {
 		return fmt.Errorf("begin: %w", explain(err))
 	}
-	notices, err := c.apply(ctx, batch)
+	log, err := c.apply(ctx, batch)
 	if err != nil {
 		err = explain(err)
 		return errors.Join(err, c.conn.end(ctx, "ROLLBACK"))
@@ -276,7 +276,7 @@ func (c *committer) try(batch []*job) (err error) {
 		return fmt.Errorf("%w: %w", errInDoubt, ErrDatabaseUnreachable.Because(err))
 	}
 	c.store.commits.Add(1)
-	c.store.tell(notices)
+	c.store.tell(log)
 	return nil
 }
 
@@ -286,18 +286,18 @@ type writer func(ctx context.Context) error
 
 // apply runs every station over its jobs: what they must read and decide, then
 // the numbers of all events, then what they write.
-func (c *committer) apply(ctx context.Context, batch []*job) (Committed, error) {
+func (c *committer) apply(ctx context.Context, batch []*job) (*eventLog, error) {
 	var byStation [stations][]*job
 	for _, j := range batch {
 		byStation[j.station] = append(byStation[j.station], j)
 	}
-	var events eventLog
+	events := new(eventLog)
 	var writers []writer
 	for st, jobs := range byStation {
 		if len(jobs) == 0 {
 			continue
 		}
-		write, err := c.applyStation(ctx, station(st), jobs, &events)
+		write, err := c.applyStation(ctx, station(st), jobs, events)
 		if err != nil {
 			return nil, err
 		}
@@ -313,7 +313,7 @@ func (c *committer) apply(ctx context.Context, batch []*job) (Committed, error) 
 			return nil, err
 		}
 	}
-	return events.write(ctx, c.conn)
+	return events, events.write(ctx, c.conn)
 }
 
 func (c *committer) applyStation(ctx context.Context, st station, jobs []*job, events *eventLog) (writer, error) {

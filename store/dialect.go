@@ -79,9 +79,12 @@ func paramsInOrder(text string) bool {
 	return true
 }
 
+// pragma is a setting of SQLite, and how it reads when it holds.
+type pragma struct{ name, value, reads string }
+
 // pragmas are what a promise of durability rests on. They are read back after
 // opening, because the driver ignores misspelt ones in silence.
-var pragmas = []struct{ name, value, reads string }{
+var pragmas = []pragma{
 	{"journal_mode", "WAL", "wal"},
 	{"synchronous", "FULL", "2"},
 	{"busy_timeout", "10000", "10000"},
@@ -112,7 +115,7 @@ func openSQLite(ctx context.Context, dir string) (w, r *sqlx.DB, err error) {
 		return nil, nil, err
 	}
 	w.SetMaxOpenConns(3) // the committer's, the checkpoints' and one for everything else
-	if err := checkPragmas(ctx, w); err != nil {
+	if err := checkPragmas(ctx, w, pragmas); err != nil {
 		return nil, nil, errors.Join(err, w.Close())
 	}
 	r, err = connect(ctx, "sqlite", dsn+"&_pragma=query_only(ON)")
@@ -171,8 +174,8 @@ func withoutPassword(err error, dsn string) error {
 	return err
 }
 
-func checkPragmas(ctx context.Context, db *sqlx.DB) error {
-	for _, p := range pragmas {
+func checkPragmas(ctx context.Context, db *sqlx.DB, wanted []pragma) error {
+	for _, p := range wanted {
 		var got string
 		if err := db.GetContext(ctx, &got, "PRAGMA "+p.name); err != nil {
 			return explain(err)

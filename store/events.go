@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"portaria/internal/fault"
 	"portaria/messaging"
 )
@@ -24,14 +22,27 @@ type Committed []messaging.Event
 // first write.
 func (s *Store) Tell(f func(Committed)) { s.listener = f }
 
-func (s *Store) tell(events Committed) {
-	if s.listener != nil && len(events) > 0 {
-		s.listener(events)
+// TellInstances sets who hears, after its commit, of every instance that Report
+// has changed, be it an event or not. What holds for Tell holds for it.
+func (s *Store) TellInstances(f func(messaging.Instance)) { s.observer = f }
+
+func (s *Store) tell(log *eventLog) {
+	if s.listener != nil && len(log.events) > 0 {
+		s.listener(log.events)
+	}
+	if s.observer == nil {
+		return
+	}
+	for _, i := range log.instances {
+		s.observer(i)
 	}
 }
 
 // eventLog gathers the events of a transaction and writes them at its end.
-type eventLog struct{ events []messaging.Event }
+type eventLog struct {
+	events    []messaging.Event
+	instances []messaging.Instance // those that changed, in order
+}
 
 // add notes an event and returns its index.
 func (l *eventLog) add(e messaging.Event) int {
@@ -59,9 +70,9 @@ var insertEvents = &rows{
 }
 
 // write inserts the events, which have been numbered.
-func (l *eventLog) write(ctx context.Context, b conn) (Committed, error) {
+func (l *eventLog) write(ctx context.Context, b conn) error {
 	if len(l.events) == 0 {
-		return nil, nil
+		return nil
 	}
 	args := make([]any, 0, len(l.events)*9)
 	for i := range l.events {
@@ -69,15 +80,15 @@ func (l *eventLog) write(ctx context.Context, b conn) (Committed, error) {
 		e.ID = messaging.NewEventID(e.Sequence, e.Timestamp)
 		data, err := eventData(e)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		args = append(args, e.WorkspaceID, string(e.Environment), e.Sequence, e.ID, string(e.Type),
 			e.InstanceID, e.MessageID, micros(e.Timestamp), data)
 	}
 	if err := b.write(ctx, insertEvents, args); err != nil {
-		return nil, fmt.Errorf("insert events: %w", err)
+		return fmt.Errorf("insert events: %w", err)
 	}
-	return l.events, nil
+	return nil
 }
 
 type tenancyKey struct{ workspace, environment string }
@@ -128,19 +139,6 @@ func takeSequences(ctx context.Context, b conn, k tenancyKey, n int64) (last int
 		err = found.Scan(&last)
 	}
 	return last, errorsJoinClose(errors.Join(err, found.Err()), found)
-}
-
-// eventData is what an event changed: a message's state or an instance.
-func eventData(e *messaging.Event) (string, error) {
-	var v any = &e.State
-	if e.Instance != nil {
-		v = e.Instance
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("event data: %w", err)
-	}
-	return string(b), nil
 }
 
 // eventRow is an event joined with its message.
@@ -239,31 +237,6 @@ func (q *query) afterEvent(id, condition string) error {
 	}
 	q.and(condition, sequence)
 	return nil
-}
-
-func (r *eventRow) event() (messaging.Event, error) {
-	e := messaging.Event{
-		ID: r.ID, Sequence: r.Sequence, Type: messaging.EventType(r.Type),
-		WorkspaceID: r.Workspace, Environment: messaging.Environment(r.Environment),
-		InstanceID: r.Instance, MessageID: r.MessageID, Timestamp: fromMicros(r.OccurredAt),
-	}
-	if r.MessageID == "" {
-		e.Instance = new(messaging.Instance)
-		if err := json.Unmarshal([]byte(r.Data), e.Instance); err != nil {
-			return e, fmt.Errorf("event %s: %w", r.ID, err)
-		}
-		return e, nil
-	}
-	m, err := r.message()
-	if err != nil {
-		return e, fmt.Errorf("event %s: %w", r.ID, err)
-	}
-	var state messaging.State
-	if err := json.Unmarshal([]byte(r.Data), &state); err != nil {
-		return e, fmt.Errorf("event %s: %w", r.ID, err)
-	}
-	m.State, e.State, e.Message = state, state, &m
-	return e, nil
 }
 
 // clip keeps a time to what is stored, so that what is told equals what is read back.

@@ -29,7 +29,14 @@ func (r *recording) applyInbound(ctx context.Context, m *messaging.Message) erro
 	if !fresh {
 		return nil
 	}
-	event := r.events.addStatus(m.WorkspaceID, m.Environment, m.InstanceID, m.ID, messaging.StatusReceived, m.State, m.CreatedAt)
+	typ := messaging.EventMessageReceived
+	if m.Content.Kind == messaging.KindReaction {
+		typ = messaging.EventMessageReaction
+	}
+	event := r.events.add(messaging.Event{
+		Type: typ, WorkspaceID: m.WorkspaceID, Environment: m.Environment, InstanceID: m.InstanceID, MessageID: m.ID,
+		State: m.State, Timestamp: m.CreatedAt,
+	})
 	r.received = append(r.received, received{m, event})
 	return nil
 }

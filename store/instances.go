@@ -29,13 +29,18 @@ type instanceRow struct {
 	StateUntil  int64  `db:"state_until"`
 	Phone       string `db:"phone"`
 	PushName    string `db:"push_name"`
+	LinkedID    string `db:"linked_id"`
+	Relinked    bool   `db:"relinked"`
+	Ask         string `db:"ask"`
+	AskedAt     int64  `db:"asked_at"`
+	PairPhone   string `db:"pair_phone"`
 	Metadata    string `db:"metadata"`
 	Settings    string `db:"settings"`
 	CreatedAt   int64  `db:"created_at"`
 }
 
 const instanceColumns = `workspace_id, environment, id, name, driver, desired, state, state_reason, state_since, state_until,
-	phone, push_name, metadata, settings, created_at`
+	phone, push_name, linked_id, relinked, ask, asked_at, pair_phone, metadata, settings, created_at`
 
 func (r *instanceRow) instance() messaging.Instance {
 	return messaging.Instance{
@@ -43,8 +48,9 @@ func (r *instanceRow) instance() messaging.Instance {
 		Driver: messaging.DriverName(r.Driver), Desired: messaging.Desired(r.Desired),
 		State: messaging.InstanceState(r.State), StateReason: r.StateReason,
 		StateSince: fromMicros(r.StateSince), StateUntil: fromMicros(r.StateUntil),
-		Phone: r.Phone, PushName: r.PushName, Metadata: []byte(r.Metadata), Settings: []byte(r.Settings),
-		CreatedAt: fromMicros(r.CreatedAt),
+		Phone: r.Phone, PushName: r.PushName, LinkedID: r.LinkedID, Relinked: r.Relinked,
+		Ask: messaging.Ask(r.Ask), AskedAt: fromMicros(r.AskedAt), PairPhone: r.PairPhone,
+		Metadata: []byte(r.Metadata), Settings: []byte(r.Settings), CreatedAt: fromMicros(r.CreatedAt),
 	}
 }
 
@@ -73,7 +79,8 @@ func (s *Store) selectInstances(ctx context.Context, q string, args ...any) ([]m
 // Faults: ErrNameTaken, ErrIdempotencyRace.
 func (s *Store) InsertInstance(ctx context.Context, i messaging.Instance, claim *messaging.Claim) error {
 	const q = `INSERT INTO instances (` + instanceColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+			$16, $17, $18, $19, $20)`
 	return s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
 		if claim != nil {
 			if err := claimIn(ctx, tx, i.WorkspaceID, i.Environment, claim); err != nil {
@@ -82,7 +89,7 @@ func (s *Store) InsertInstance(ctx context.Context, i messaging.Instance, claim 
 		}
 		_, err := tx.ExecContext(ctx, q, i.WorkspaceID, string(i.Environment), i.ID, i.Name, string(i.Driver), string(i.Desired),
 			string(i.State), i.StateReason, micros(i.StateSince), micros(i.StateUntil), i.Phone, i.PushName,
-			string(i.Metadata), string(i.Settings), micros(i.CreatedAt))
+			i.LinkedID, i.Relinked, string(i.Ask), micros(i.AskedAt), i.PairPhone, string(i.Metadata), string(i.Settings), micros(i.CreatedAt))
 		if isUnique(err) {
 			return ErrNameTaken
 		}
@@ -102,12 +109,14 @@ const (
 		WHERE workspace_id = $1 AND environment = $2 AND id = $3 AND deleted_at = 0
 		FOR UPDATE -- only: postgres
 `
-	updateInstance = `UPDATE instances SET metadata = $1, settings = $2
-		WHERE workspace_id = $3 AND environment = $4 AND id = $5`
+	updateInstance = `UPDATE instances SET metadata = $1, settings = $2, desired = $3, ask = $4, asked_at = $5, pair_phone = $6, relinked = $7
+		WHERE workspace_id = $8 AND environment = $9 AND id = $10`
 )
 
-// ChangeInstance reads an instance, lets change alter its metadata and
-// settings, and stores them, with nobody writing in between. Fault:
+// ChangeInstance reads an instance, lets change alter what its owner decides
+// (its metadata, settings, desire and ask, and that a relinked phone has been
+// dealt with), and stores it, with nobody writing in between. The code of a
+// pairing that was asked for earlier goes with a new ask. Fault:
 // instances.ErrNotFound. An error of change is returned, and nothing is stored.
 func (s *Store) ChangeInstance(ctx context.Context, workspace string, env messaging.Environment, id string, change func(*messaging.Instance) error) (i messaging.Instance, err error) {
 	err = s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
@@ -120,10 +129,18 @@ func (s *Store) ChangeInstance(ctx context.Context, workspace string, env messag
 			return fmt.Errorf("instance: %w", err)
 		}
 		i = row.instance()
+		before := i.AskedAt
 		if err := change(&i); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, updateInstance, string(i.Metadata), string(i.Settings), workspace, string(env), id); err != nil {
+		i.AskedAt = clip(i.AskedAt)
+		if !i.AskedAt.Equal(before) {
+			if _, err := tx.ExecContext(ctx, deletePairing, workspace, string(env), id); err != nil {
+				return fmt.Errorf("hide pairing: %w", err)
+			}
+		}
+		if _, err := tx.ExecContext(ctx, updateInstance, string(i.Metadata), string(i.Settings), string(i.Desired), string(i.Ask),
+			micros(i.AskedAt), i.PairPhone, i.Relinked, workspace, string(env), id); err != nil {
 			return fmt.Errorf("update instance: %w", err)
 		}
 		return bump(ctx, tx, "instances")
@@ -148,6 +165,9 @@ func (s *Store) DeleteInstance(ctx context.Context, i messaging.Instance) error 
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, instances.ErrNotFound)
 		}
+		if _, err := tx.ExecContext(ctx, deletePairing, i.WorkspaceID, string(i.Environment), i.ID); err != nil {
+			return fmt.Errorf("hide pairing: %w", err)
+		}
 		if _, err := tx.ExecContext(ctx, unlock, i.WorkspaceID, string(i.Environment), i.ID); err != nil {
 			return fmt.Errorf("unlock: %w", err)
 		}
@@ -161,49 +181,6 @@ func (s *Store) DeleteInstance(ctx context.Context, i messaging.Instance) error 
 	})
 }
 
-const updateInstanceState = `UPDATE instances SET state = $1, state_reason = $2, state_since = $3, state_until = $4
-	WHERE workspace_id = $5 AND environment = $6 AND id = $7 AND deleted_at = 0 AND NOT (state = $1 AND state_reason = $2)
-	RETURNING ` + instanceColumns
-
-// applyInstance moves the observed state of an instance; the state it already
-// has is no news.
-func (r *recording) applyInstance(ctx context.Context, c messaging.InstanceChange) error {
-	c.At = clip(c.At)
-	found, err := r.b.query(ctx, updateInstanceState, string(c.State), c.Reason, micros(c.At), micros(c.Until),
-		c.WorkspaceID, string(c.Environment), c.InstanceID)
-	if err != nil {
-		return fmt.Errorf("instance state: %w", err)
-	}
-	var changed []instanceRow
-	if err := errorsJoinClose(sqlx.StructScan(found, &changed), found); err != nil {
-		return fmt.Errorf("instance state: %w", err)
-	}
-	if len(changed) == 0 {
-		return nil
-	}
-	r.instances = true
-	i := changed[0].instance()
-	r.events.add(messaging.Event{
-		Type: c.Type, WorkspaceID: c.WorkspaceID, Environment: c.Environment, InstanceID: c.InstanceID,
-		Timestamp: c.At, Instance: &i,
-	})
-	return nil
-}
-
-// saveEpoch tells other processes that instances have changed. Every writer
-// locks the heads of the events first and the epochs behind them, so that two
-// processes on one PostgreSQL never wait for each other.
-func (r *recording) saveEpoch(ctx context.Context) error {
-	const q = `UPDATE epochs SET value = value + 1 WHERE topic = 'instances'`
-	if !r.instances {
-		return nil
-	}
-	if _, err := r.b.exec(ctx, q); err != nil {
-		return fmt.Errorf("epoch: %w", err)
-	}
-	return nil
-}
-
 // insertInstanceEvent appends the event of an act in the act's own transaction.
 func (s *Store) insertInstanceEvent(ctx context.Context, tx *sqlx.Tx, typ messaging.EventType, i messaging.Instance, at time.Time) error {
 	log := eventLog{events: []messaging.Event{{
@@ -212,8 +189,7 @@ func (s *Store) insertInstanceEvent(ctx context.Context, tx *sqlx.Tx, typ messag
 	if err := log.number(ctx, txConn{s.engine, tx}); err != nil {
 		return err
 	}
-	_, err := log.write(ctx, txConn{s.engine, tx})
-	return err
+	return log.write(ctx, txConn{s.engine, tx})
 }
 
 // FindInstance finds an instance by id or name; instances.ErrNotFound.

@@ -34,6 +34,8 @@ type messageRow struct {
 	CreatedAt   int64  `db:"created_at"`
 	SendAt      int64  `db:"send_at"`
 	ExpiresAt   int64  `db:"expires_at"`
+	EditedAt    int64  `db:"edited_at"`
+	RevokedAt   int64  `db:"revoked_at"`
 	stateRow
 }
 
@@ -54,8 +56,8 @@ const (
 	stateColumns = `m.status, m.error_code, m.error_message, m.attempts, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at`
 
 	messageColumns = `m.workspace_id, m.environment, m.id, m.instance_id, m.direction, m.peer_input, m.peer_wa_id, m.kind, m.content,
-		m.metadata, m.priority, m.wa_message_id, m.key_id, m.lineage, m.bulk_id, m.sandbox, m.created_at, m.send_at, m.expires_at, ` +
-		stateColumns
+		m.metadata, m.priority, m.wa_message_id, m.key_id, m.lineage, m.bulk_id, m.sandbox, m.created_at, m.send_at, m.expires_at,
+		m.edited_at, m.revoked_at, ` + stateColumns
 
 	// maybeMessageColumns are messageColumns on the far side of a LEFT JOIN.
 	// The state is left out: an event brings its own.
@@ -65,7 +67,8 @@ const (
 		COALESCE(m.content, '') AS content, COALESCE(m.metadata, '') AS metadata, COALESCE(m.priority, 0) AS priority,
 		COALESCE(m.wa_message_id, '') AS wa_message_id, COALESCE(m.key_id, '') AS key_id, COALESCE(m.lineage, '') AS lineage,
 		COALESCE(m.bulk_id, '') AS bulk_id, COALESCE(m.sandbox, '') AS sandbox, COALESCE(m.created_at, 0) AS created_at,
-		COALESCE(m.send_at, 0) AS send_at, COALESCE(m.expires_at, 0) AS expires_at`
+		COALESCE(m.send_at, 0) AS send_at, COALESCE(m.expires_at, 0) AS expires_at,
+		COALESCE(m.edited_at, 0) AS edited_at, COALESCE(m.revoked_at, 0) AS revoked_at`
 )
 
 // insertMessages leaves out the columns that change: they begin at their
@@ -140,37 +143,12 @@ func (r *messageRow) message() (messaging.Message, error) {
 		Content: content, Priority: messaging.Priority(r.Priority), WAMessageID: r.WAMessageID,
 		KeyID: r.KeyID, Lineage: r.Lineage, BulkID: r.BulkID, Sandbox: sandbox,
 		CreatedAt: fromMicros(r.CreatedAt), SendAt: fromMicros(r.SendAt), ExpiresAt: fromMicros(r.ExpiresAt),
-		State: r.state(),
+		EditedAt: fromMicros(r.EditedAt), RevokedAt: fromMicros(r.RevokedAt), State: r.state(),
 	}
 	if r.Metadata != "" {
 		m.Metadata = []byte(r.Metadata)
 	}
 	return m, nil
-}
-
-// encodeContent writes the part of a content that its kind names.
-func encodeContent(c messaging.Content) (string, error) {
-	switch c.Kind {
-	case messaging.KindText:
-		b, err := json.Marshal(c.Text)
-		return string(b), err
-	default:
-		return "", fmt.Errorf("content of unknown kind %q", c.Kind)
-	}
-}
-
-func decodeContent(kind, text string) (messaging.Content, error) {
-	c := messaging.Content{Kind: messaging.Kind(kind)}
-	switch c.Kind {
-	case messaging.KindText:
-		c.Text = new(messaging.Text)
-		if err := json.Unmarshal([]byte(text), c.Text); err != nil {
-			return c, fmt.Errorf("content: %w", err)
-		}
-		return c, nil
-	default:
-		return c, fmt.Errorf("content of unknown kind %q", kind)
-	}
 }
 
 func encodeOverride(o *messaging.Override) (string, error) {
@@ -206,6 +184,45 @@ func (s *Store) Message(ctx context.Context, t messaging.Tenancy, id string) (me
 		return messaging.Message{}, fmt.Errorf("message: %w", explain(err))
 	}
 	return row.message()
+}
+
+// MessageByWAID finds a message of an instance by its WhatsApp id, one of ours
+// or one that a contact sent. Fault: fault.ErrNotFound.
+func (s *Store) MessageByWAID(ctx context.Context, t messaging.Tenancy, instanceID, waID string) (messaging.Message, error) {
+	const where = " AND m.instance_id = $3 AND m.wa_message_id = $4 AND "
+	if !t.Allowlist().Opens(instanceID) {
+		return messaging.Message{}, fault.ErrNotFound
+	}
+	for _, condition := range []string{isInbound, isOutboundLive} {
+		var row messageRow
+		err := s.r.GetContext(ctx, &row, selectMessages+where+condition, t.Workspace(), string(t.Environment()), instanceID, waID)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return messaging.Message{}, fmt.Errorf("message by WhatsApp id: %w", explain(err))
+		}
+		return row.message()
+	}
+	return s.carriedByWAID(ctx, t, instanceID, waID)
+}
+
+// carriedByWAID finds what the simulated network carried: messages of the test
+// world have no index by WhatsApp id of their own.
+func (s *Store) carriedByWAID(ctx context.Context, t messaging.Tenancy, instanceID, waID string) (messaging.Message, error) {
+	const q = `SELECT message_id FROM sandbox_carriages WHERE instance_id = $1 AND wa_message_id = $2`
+	if t.Environment() != messaging.Test {
+		return messaging.Message{}, fault.ErrNotFound
+	}
+	var id string
+	err := s.r.GetContext(ctx, &id, q, instanceID, waID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return messaging.Message{}, fault.ErrNotFound
+	}
+	if err != nil {
+		return messaging.Message{}, fmt.Errorf("message by WhatsApp id: %w", explain(err))
+	}
+	return s.Message(ctx, t, id)
 }
 
 // Messages lists messages, newest first: up to one more than page.Limit.

@@ -10,9 +10,9 @@ import (
 	"portaria/messaging"
 )
 
-// Report records what happened: it moves the status of messages, stores
-// inbound messages and the states of instances, and appends an event for each
-// thing that was new, in one commit shared with other callers. A record that
+// Report records what happened: it moves the status of messages, stores inbound
+// messages, what became of them, calls and the states of instances, and appends
+// an event for each thing that was new, in one commit shared with other callers. A record that
 // comes late or twice changes nothing. When Report returns nil, all is durable.
 func (s *Store) Report(ctx context.Context, records ...messaging.Record) error {
 	if len(records) == 0 {
@@ -53,6 +53,7 @@ type recording struct {
 	messages map[string]*recorded
 	order    []*recorded
 	received []received
+	spent    []messaging.PaceSpent
 	// instances says that the state of one has changed.
 	instances bool
 }
@@ -129,8 +130,18 @@ func (r *recording) apply(ctx context.Context, record messaging.Record) error {
 		return nil
 	case messaging.InboundMessage:
 		return r.applyInbound(ctx, &c.Message)
+	case messaging.MessageEdit:
+		return r.applyEdit(ctx, c)
+	case messaging.MessageRevoke:
+		return r.applyRevoke(ctx, c)
+	case messaging.CallReceived:
+		return r.applyCall(ctx, c)
 	case messaging.InstanceChange:
 		return r.applyInstance(ctx, c)
+	case messaging.PaceSpent:
+		c.At = clip(c.At)
+		r.spent = append(r.spent, c)
+		return nil
 	default:
 		return fmt.Errorf("no such record: %T", record)
 	}
@@ -214,6 +225,9 @@ func (r *recording) save(ctx context.Context) error {
 		}
 	}
 	if err := r.saveReceived(ctx); err != nil {
+		return err
+	}
+	if err := r.savePace(ctx); err != nil {
 		return err
 	}
 	return r.saveEpoch(ctx)

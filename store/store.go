@@ -14,6 +14,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/pressly/goose/v3"
 
+	"portaria/messaging"
 	"portaria/migrations"
 )
 
@@ -45,6 +46,7 @@ type Store struct {
 	quit       chan struct{} // closed when background work must end
 	commits    atomic.Int64
 	listener   func(Committed)
+	observer   func(messaging.Instance)
 	position   int64 // the time of the last place given in the outbox; the committer's own
 	node       int64 // the low bits of every place that this process gives
 }

@@ -34,7 +34,7 @@ const (
 
 // Sweep deletes what has outlived its promise at now: answers kept for
 // Idempotency-Key after 24 hours, api_logs after 30 days, and after 7 days those
-// that belong to no workspace.
+// that belong to no workspace, and pairing links that have ended.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	return (&sweeper{store: s}).sweep(ctx, now)
 }
@@ -51,7 +51,7 @@ func (w *sweeper) sweep(ctx context.Context, now time.Time) error {
 	for _, task := range []struct {
 		query string
 		life  time.Duration
-	}{{sweepClaims, claimLife}, {sweepLogs, logLife}} {
+	}{{sweepClaims, claimLife}, {sweepLogs, logLife}, {sweepPairingLinks, pairingLinkLife}} {
 		for n := int64(sweepChunk); n == sweepChunk; {
 			var err error
 			if n, err = w.delete(ctx, task.query, micros(now.Add(-task.life)), sweepChunk); err != nil {

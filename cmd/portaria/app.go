@@ -16,6 +16,8 @@ import (
 	"portaria/events"
 	"portaria/gateway"
 	"portaria/instances"
+	"portaria/instances/pairlink"
+	"portaria/media"
 	"portaria/messaging"
 	"portaria/outbox"
 	"portaria/sandbox"
@@ -35,6 +37,8 @@ type app struct {
 	directory *auth.Directory
 	keys      *auth.Keys
 	logs      *store.LogBook
+	media     *media.Library
+	whatsapp  *sessions // nil: live instances never connect
 	server    *gateway.Server
 	pings     singleflight.Group // questions of Ready
 }
@@ -44,31 +48,49 @@ type appOptions struct {
 	log            *slog.Logger
 	bcryptCost     int
 	trustedProxies []netip.Prefix
+	publicURL      string // empty: the address that is listened on
+	mediaDir       string
+	mediaAllow     []netip.Prefix // addresses that files may be fetched from though they are not public
+	whatsapp       *sessions      // nil: live instances never connect
 }
 
 // newApp wires the rooms. This is the only place that knows all of them.
 func newApp(s *store.Store, o appOptions) (*app, error) {
-	a := &app{log: o.log, store: s, journal: events.NewJournal(s), logs: s.LogBook()}
+	a := &app{log: o.log, store: s, journal: events.NewJournal(s), logs: s.LogBook(), whatsapp: o.whatsapp}
 	var err error
+	if a.media, err = media.New(media.Options{Store: s, Dir: o.mediaDir, Allow: o.mediaAllow}); err != nil {
+		return nil, err
+	}
 	if a.clocks, err = sandbox.NewClocks(sandbox.ClocksOptions{Store: s, Logger: o.log, Idle: a.idle}); err != nil {
 		return nil, err
 	}
-	if a.sandbox, err = sandbox.New(sandbox.Options{Store: s, Reporter: s, Clocks: a.clocks, Logger: o.log}); err != nil {
+	if a.sandbox, err = sandbox.New(sandbox.Options{Store: s, Pairings: s, Reporter: s, Clocks: a.clocks, Logger: o.log}); err != nil {
+		return nil, err
+	}
+	live, err := a.liveDriver(o)
+	if err != nil {
 		return nil, err
 	}
 	a.manager = instances.NewManager(instances.Options{
-		Store: s, Test: a.sandbox, Logger: o.log,
+		Store: s, Pairings: s, Reporter: s, Live: live, Test: a.sandbox, Logger: o.log,
 		Connected: func(id string) { a.outbox.Wake(id) },
 		Drain: func(ctx context.Context, i messaging.Instance) error {
-			return a.outbox.Drain(ctx, outbox.LaneRef{WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID})
+			return a.outbox.Drain(ctx, laneOf(i))
+		},
+		Relinked: func(ctx context.Context, i messaging.Instance) error {
+			return a.outbox.Fail(ctx, laneOf(i), outbox.ErrOtherNumber())
 		},
 		Now: func(t messaging.Tenancy) time.Time { return a.clockOf(t).Now() },
 	})
 	a.outbox = outbox.New(outbox.Options{
 		Store: s, Reporter: s, Channels: a.manager, Logger: o.log, Refuses: sandbox.RefusesAtOnce,
 		Clocks: func(ref outbox.LaneRef) messaging.Clock { return a.clock(ref.WorkspaceID, ref.Environment) },
+		Instance: func(ctx context.Context, ref outbox.LaneRef) (messaging.Instance, error) {
+			return a.manager.Resolve(ctx, messaging.NewTenancy(ref.WorkspaceID, ref.Environment, messaging.AllInstances()), ref.InstanceID)
+		},
 	})
 	s.Tell(a.tell)
+	s.TellInstances(a.manager.Observe)
 	if a.directory, err = auth.New(auth.Options{Store: s, Logger: o.log}); err != nil {
 		return nil, err
 	}
@@ -76,7 +98,8 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		return nil, err
 	}
 	a.server, err = gateway.New(gateway.Options{
-		Auth: a.directory, Sender: a.outbox, Instances: a.manager, Reader: s, Awaiter: a.journal, Clocks: a.clocks,
+		Auth: a.directory, Sender: a.outbox, Instances: repacing{a.manager, a.outbox}, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
+		Connections: a.manager, Numbers: a.manager, Pacer: a.outbox, Links: pairlink.New(s, nil), PublicURL: o.publicURL,
 		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
 		TrustedProxies: o.trustedProxies, Version: version(),
 	})
@@ -84,13 +107,26 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 }
 
 // tell passes committed events on. It runs on the committer's goroutine.
-func (a *app) tell(committed store.Committed) {
-	a.journal.Tell(committed)
-	for i := range committed {
-		if committed[i].Instance != nil {
-			a.manager.Observe(*committed[i].Instance)
-		}
+func (a *app) tell(committed store.Committed) { a.journal.Tell(committed) }
+
+func laneOf(i messaging.Instance) outbox.LaneRef {
+	return outbox.LaneRef{WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID}
+}
+
+// repacing is the manager as the door sees it: a patch of the settings may
+// change an instance's pace, and its lane must not wait as the old one said.
+type repacing struct {
+	*instances.Manager
+	outbox *outbox.Dispatcher
+}
+
+// Update implements gateway.Instances.
+func (r repacing) Update(ctx context.Context, t messaging.Tenancy, id string, patch instances.Patch) (messaging.Instance, error) {
+	i, err := r.Manager.Update(ctx, t, id, patch)
+	if err == nil {
+		r.outbox.Wake(i.ID)
 	}
+	return i, err
 }
 
 func (a *app) clockOf(t messaging.Tenancy) messaging.Clock {
@@ -165,6 +201,9 @@ func (a *app) recover(ctx context.Context) error {
 	if err := a.manager.Load(ctx); err != nil {
 		return fmt.Errorf("load instances: %w", err)
 	}
+	if err := a.media.Clean(); err != nil {
+		return err
+	}
 	if err := a.sandbox.Recover(ctx); err != nil {
 		return err
 	}
@@ -200,7 +239,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 // close ends what runs, from the outside in.
 func (a *app) close() error {
 	a.outbox.Stop()
-	return errors.Join(a.manager.Close(), a.sandbox.Close(), a.clocks.Close(), a.store.Close())
+	return errors.Join(a.manager.Close(), a.whatsapp.Close(), a.sandbox.Close(), a.clocks.Close(), a.store.Close())
 }
 
 // machineClock is the clock of the live world.

@@ -143,15 +143,20 @@ func fingerprint(key []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// trustedProxies reads the CIDRs; a single address stands for itself.
+// trustedProxies are the proxies whose forwarding headers are believed.
 func (c *Config) trustedProxies() ([]netip.Prefix, error) {
+	return cidrs("PORTARIA_TRUSTED_PROXIES", c.TrustedProxies)
+}
+
+// cidrs reads the CIDRs of a setting; a single address stands for itself.
+func cidrs(setting string, list []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
-	for _, s := range c.TrustedProxies {
+	for _, s := range list {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
 			a, aerr := netip.ParseAddr(s)
 			if aerr != nil {
-				return nil, fault.Fields{{Field: "PORTARIA_TRUSTED_PROXIES", Rule: "format", Message: "must be a list of CIDRs"}}.Err()
+				return nil, fault.Fields{{Field: setting, Rule: "format", Message: "must be a list of CIDRs"}}.Err()
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}

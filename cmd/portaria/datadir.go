@@ -21,6 +21,9 @@ const (
 	dataFileMode fs.FileMode = 0o600
 )
 
+// mediaFolder holds the files of messages.
+const mediaFolder = "media"
+
 // ownFiles lists every file that Portaria keeps in the data folder. Whatever
 // else lies there is somebody else's. Nobody writes to it.
 var ownFiles = []string{
@@ -62,8 +65,8 @@ type looseMode struct {
 }
 
 // looseModes finds what of the data folder is to be narrowed: Portaria's own
-// files directly in it, never what links point to, and the folder itself when it
-// is Portaria's alone.
+// files directly in it, never what links point to, and when it is Portaria's
+// alone, the folder itself and that of the media.
 func looseModes(dir string) (found []looseMode, err error) {
 	folder, err := os.Stat(dir)
 	if err != nil {
@@ -77,7 +80,11 @@ func looseModes(dir string) (found []looseMode, err error) {
 		found = appendLoose(found, dir, folder, dataDirMode)
 	}
 	for _, e := range entries {
-		if !e.Type().IsRegular() || !slices.Contains(ownFiles, e.Name()) {
+		allowed := dataFileMode
+		switch {
+		case e.IsDir() && e.Name() == mediaFolder && isOwnFolder(folder, entries):
+			allowed = dataDirMode
+		case !e.Type().IsRegular() || !slices.Contains(ownFiles, e.Name()):
 			continue
 		}
 		info, err := e.Info()
@@ -87,7 +94,7 @@ func looseModes(dir string) (found []looseMode, err error) {
 		if err != nil {
 			return nil, err
 		}
-		found = appendLoose(found, filepath.Join(dir, e.Name()), info, dataFileMode)
+		found = appendLoose(found, filepath.Join(dir, e.Name()), info, allowed)
 	}
 	return found, nil
 }
@@ -111,7 +118,7 @@ func isOwnFolder(folder fs.FileInfo, entries []fs.DirEntry) bool {
 	own := len(entries) == 0
 	for _, e := range entries {
 		switch {
-		case e.IsDir() && e.Name() != "lost+found": // which every new disk has
+		case e.IsDir() && e.Name() != mediaFolder && e.Name() != "lost+found": // which every new disk has
 			return false
 		case e.Name() == "portaria.db", e.Name() == secretKeyFile:
 			own = true

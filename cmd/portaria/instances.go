@@ -18,10 +18,15 @@ import (
 
 // instancesCmd keeps instances.
 type instancesCmd struct {
-	Create instancesCreateCmd `cmd:"" help:"Make an instance."`
-	List   instancesListCmd   `cmd:"" help:"List the instances, newest first."`
-	Show   instancesShowCmd   `cmd:"" help:"Show an instance."`
-	Delete instancesDeleteCmd `cmd:"" help:"Delete an instance and cancel what waits for it."`
+	Create     instancesCreateCmd     `cmd:"" help:"Make an instance."`
+	List       instancesListCmd       `cmd:"" help:"List the instances, newest first."`
+	Show       instancesShowCmd       `cmd:"" help:"Show an instance."`
+	Pair       instancesPairCmd       `cmd:"" help:"Link a phone to an instance, by a QR in the terminal or by a code."`
+	Connect    instancesConnectCmd    `cmd:"" help:"Connect an instance to which a phone is linked."`
+	Disconnect instancesDisconnectCmd `cmd:"" help:"Disconnect an instance; its phone stays linked."`
+	Restart    instancesRestartCmd    `cmd:"" help:"Make an instance's connection anew."`
+	Logout     instancesLogoutCmd     `cmd:"" help:"Unlink an instance's phone."`
+	Delete     instancesDeleteCmd     `cmd:"" help:"Delete an instance and cancel what waits for it."`
 }
 
 // instancesCreateCmd makes an instance.
@@ -160,6 +165,39 @@ func withSpace(word string) string {
 	return word + " "
 }
 
+// with finds the instance in the workspace of the settings and gives it to f,
+// with the tenancy of an operator.
+func (r instanceRef) with(
+	ctx context.Context, c *Config, io streams, f func(s *store.Store, t messaging.Tenancy, i messaging.Instance) error,
+) error {
+	return c.withStore(ctx, io, func(s *store.Store) error {
+		w, err := c.workspace(ctx, s)
+		if err != nil {
+			return err
+		}
+		i, err := r.find(ctx, s, w.ID)
+		if err != nil {
+			return err
+		}
+		return f(s, messaging.NewTenancy(w.ID, i.Environment, messaging.AllInstances()), i)
+	})
+}
+
+// withManager is with for commands that change the instance beside a server.
+func (r instanceRef) withManager(
+	ctx context.Context, c *Config, io streams,
+	f func(s *store.Store, m *instances.Manager, t messaging.Tenancy, i messaging.Instance) error,
+) error {
+	return r.with(ctx, c, io, func(s *store.Store, t messaging.Tenancy, i messaging.Instance) error {
+		m, closeManager, err := managerBeside(filling{Store: s}, c.logger(io.err))
+		if err != nil {
+			return err
+		}
+		defer closeManager()
+		return f(s, m, t, i)
+	})
+}
+
 // instancesShowCmd shows an instance.
 type instancesShowCmd struct{ instanceRef }
 
@@ -172,15 +210,7 @@ func (instancesShowCmd) Help() string {
 
 // Run implements the command.
 func (cmd *instancesShowCmd) Run(ctx context.Context, c *Config, io streams) error {
-	return c.withStore(ctx, io, func(s *store.Store) error {
-		w, err := c.workspace(ctx, s)
-		if err != nil {
-			return err
-		}
-		i, err := cmd.find(ctx, s, w.ID)
-		if err != nil {
-			return err
-		}
+	return cmd.with(ctx, c, io, func(_ *store.Store, _ messaging.Tenancy, i messaging.Instance) error {
 		return printInstance(c, io, "", i)
 	})
 }
@@ -198,21 +228,8 @@ it starts. Keys lose it from their lists, and a new instance under the old name 
 
 // Run implements the command.
 func (cmd *instancesDeleteCmd) Run(ctx context.Context, c *Config, io streams) error {
-	return c.withStore(ctx, io, func(s *store.Store) error {
-		w, err := c.workspace(ctx, s)
-		if err != nil {
-			return err
-		}
-		i, err := cmd.find(ctx, s, w.ID)
-		if err != nil {
-			return err
-		}
-		m, closeManager, err := managerBeside(filling{Store: s}, c.logger(io.err))
-		if err != nil {
-			return err
-		}
-		defer closeManager()
-		i, err = m.Delete(ctx, messaging.NewTenancy(w.ID, i.Environment, messaging.AllInstances()), i.ID)
+	return cmd.withManager(ctx, c, io, func(_ *store.Store, m *instances.Manager, t messaging.Tenancy, i messaging.Instance) error {
+		i, err := m.Delete(ctx, t, i.ID)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Start the gateway."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this version's schema, or show where it stands."`
 	Workspaces workspacesCmd `cmd:"" help:"Make and list workspaces."`
-	Instances  instancesCmd  `cmd:"" help:"Make, list, show and delete instances."`
+	Instances  instancesCmd  `cmd:"" help:"Make, list, pair, connect and delete instances."`
 	Keys       keysCmd       `cmd:"" help:"Make, list, show, revoke, rotate and check API keys."`
 	Logs       logsCmd       `cmd:"" help:"Show which key made which request, with what result."`
 	Send       sendCmd       `cmd:"" help:"Send a message through the HTTP API."`

@@ -34,13 +34,19 @@ type realDoor struct {
 
 func newRealDoor(t *testing.T, s *store.Store) *realDoor {
 	t.Helper()
-	a, err := newApp(s, appOptions{log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost})
+	return newRealDoorIn(t, s, "mine")
+}
+
+// newRealDoorIn opens a gateway on a workspace that it makes.
+func newRealDoorIn(t *testing.T, s *store.Store, workspace string) *realDoor {
+	t.Helper()
+	a, err := newApp(s, appOptions{log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &realDoor{app: a}
-	d.workspace = storetest.Workspace(t, s, "mine").Workspace()
-	d.stranger = storetest.Workspace(t, s, "theirs").Workspace()
+	d.workspace = storetest.Workspace(t, s, workspace).Workspace()
+	d.stranger = storetest.Workspace(t, s, workspace+"-theirs").Workspace()
 	if err := a.recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,8 @@ type gatewayProcess struct {
 	t            *testing.T
 	options      store.Options
 	address      string
-	fileLimitKiB int // largest file the server may write; 0: no limit
+	fileLimitKiB int      // largest file the server may write; 0: no limit
+	env          []string // of the server and of commands beside it
 	client       http.Client
 
 	cmd *exec.Cmd
@@ -61,6 +62,7 @@ func (g *gatewayProcess) command(args ...string) *exec.Cmd {
 	}
 	cmd.Env = append(os.Environ(),
 		"PORTARIA_DATA_DIR="+g.options.DataDir, "DATABASE_URL="+g.options.DatabaseURL, "PORTARIA_BCRYPT_COST=4", "PORTARIA_LOG_LEVEL=warn")
+	cmd.Env = append(cmd.Env, g.env...)
 	return cmd
 }
 
@@ -100,7 +102,12 @@ func (g *gatewayProcess) kill() {
 // mint makes a test key beside the running server.
 func (g *gatewayProcess) mint(flags ...string) string {
 	g.t.Helper()
-	out, err := g.command(append([]string{"keys", "create", "--json", "--name", "t", "--environment", "test"}, flags...)...).Output()
+	return g.mintFor("test", flags...)
+}
+
+func (g *gatewayProcess) mintFor(environment string, flags ...string) string {
+	g.t.Helper()
+	out, err := g.command(append([]string{"keys", "create", "--json", "--name", "t", "--environment", environment}, flags...)...).Output()
 	if err != nil {
 		g.t.Fatalf("keys create: %v, %s", err, stderrOf(err))
 	}

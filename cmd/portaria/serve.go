@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -17,8 +18,11 @@ import (
 
 // serveCmd starts the gateway.
 type serveCmd struct {
-	Listen    string `help:"Address to listen on." default:"127.0.0.1:8080" env:"PORTARIA_LISTEN" placeholder:"HOST:PORT"`
-	PublicURL string `help:"Address under which callers reach the gateway; empty: the one it listens on." env:"PORTARIA_PUBLIC_URL" placeholder:"URL"`
+	Listen     string   `help:"Address to listen on." default:"127.0.0.1:8080" env:"PORTARIA_LISTEN" placeholder:"HOST:PORT"`
+	MediaAllow []string `name:"media-allow-cidrs" help:"CIDRs that the URL of a message's file may lead to though they are not public." env:"PORTARIA_MEDIA_ALLOW_CIDRS" placeholder:"CIDR"`
+	PublicURL  string   `help:"Address under which callers reach the gateway; empty: the one it listens on." env:"PORTARIA_PUBLIC_URL" placeholder:"URL"`
+
+	WhatsApp standIn `embed:"" prefix:"whatsapp-"`
 }
 
 var errListen = fault.New(fault.Unavailable, "LISTEN_FAILED",
@@ -39,13 +43,29 @@ func (cmd *serveCmd) Run(ctx context.Context, c *Config, io streams) error {
 	if err != nil {
 		return err
 	}
+	allow, err := cidrs("PORTARIA_MEDIA_ALLOW_CIDRS", cmd.MediaAllow)
+	if err != nil {
+		return err
+	}
+	endpoint, err := cmd.WhatsApp.prepare(log)
+	if err != nil {
+		return err
+	}
 	s, err := c.openServerStore(ctx, log)
 	if err != nil {
 		return err
 	}
-	a, err := newApp(s, appOptions{log: log, bcryptCost: c.BcryptCost, trustedProxies: proxies})
+	sessions, err := c.openSessions(ctx, log)
 	if err != nil {
 		return errors.Join(err, s.Close())
+	}
+	sessions.endpoint = endpoint
+	a, err := newApp(s, appOptions{
+		log: log, bcryptCost: c.BcryptCost, trustedProxies: proxies, publicURL: cmd.PublicURL,
+		mediaDir: filepath.Join(c.DataDir, mediaFolder), mediaAllow: allow, whatsapp: sessions,
+	})
+	if err != nil {
+		return errors.Join(err, sessions.Close(), s.Close())
 	}
 	return errors.Join(cmd.run(ctx, a, io), a.close())
 }

@@ -25,9 +25,12 @@ func (m *matrix) ask(t *testing.T, row gateway.Row, env messaging.Environment, t
 // target makes what a row needs to be asked about.
 func (m *matrix) target(t *testing.T, row gateway.Row, env messaging.Environment) target {
 	t.Helper()
-	made := target{instance: m.instance(t, env)}
+	made := target{instance: m.instanceFor(t, row, env)}
 	if strings.Contains(row.Path, "{id}") {
 		made.message = m.message(t, env, made.instance)
+	}
+	if row.OperationID == "getMedia" {
+		made.message = m.media(t, env, made.instance)
 	}
 	return made
 }
@@ -62,12 +65,20 @@ func bodyOf(row gateway.Row) string {
 		return `{"name":"NAME"}`
 	case "updateInstance":
 		return `{"metadata":{"team":"support"}}`
+	case "uploadMedia":
+		return `{"base64":"` + pixel + `"}`
 	case "setClock":
 		return `{"mode":"real"}`
 	case "advanceClock":
 		return `{"seconds":0}`
-	case "cancelMessage":
+	case "cancelMessage", "connectInstance", "disconnectInstance", "restartInstance", "logoutInstance":
 		return `{}`
+	case "createPairingCode":
+		return `{"phone":"+5511912345678"}`
+	case "createPairingLink":
+		return `{"expires_in":"1h","pin":"123456"}`
+	case "checkNumbers":
+		return `{"numbers":["+5511912345678"]}`
 	default:
 		if row.BodyLimit == 0 {
 			return "none"
@@ -97,6 +108,26 @@ func (m *matrix) instance(t *testing.T, env messaging.Environment) string {
 	}, http.StatusCreated)
 }
 
+// instanceFor makes an instance that a row succeeds on: those about pairing want
+// one without a phone, and the QR one that is being paired.
+func (m *matrix) instanceFor(t *testing.T, row gateway.Row, env messaging.Environment) string {
+	t.Helper()
+	switch row.OperationID {
+	case "getPairingQR", "createPairingCode", "createPairingLink":
+	default:
+		return m.instance(t, env)
+	}
+	token := m.operator(t, env)
+	id := m.create(t, Request{
+		Method: http.MethodPost, Path: "/v1/instances", Token: token,
+		Body: `{"name":"` + freshName() + `","sandbox":{"paired":false}}`,
+	}, http.StatusCreated)
+	if row.OperationID == "getPairingQR" {
+		m.client.Expect(t, Request{Method: http.MethodPost, Path: "/v1/instances/" + id + "/connect", Token: token}, http.StatusAccepted, "")
+	}
+	return id
+}
+
 // message makes a message that waits for a year, so that it can be canceled.
 func (m *matrix) message(t *testing.T, env messaging.Environment, instance string) string {
 	t.Helper()
@@ -105,6 +136,29 @@ func (m *matrix) message(t *testing.T, env messaging.Environment, instance strin
 		Method: http.MethodPost, Path: "/v1/instances/" + instance + "/messages", Token: m.operator(t, env),
 		Body: `{"to":"+5511912345678","text":"Olá","send_at":"` + later + `"}`,
 	}, http.StatusAccepted)
+}
+
+// pixel is a picture in base64.
+const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="
+
+// media makes a file that belongs to an instance: one that was sent from it.
+func (m *matrix) media(t *testing.T, env messaging.Environment, instance string) string {
+	t.Helper()
+	answer := m.client.Expect(t, Request{
+		Method: http.MethodPost, Path: "/v1/instances/" + instance + "/messages", Token: m.operator(t, env),
+		Body: `{"to":"+5511912345678","image":{"base64":"` + pixel + `"}}`,
+	}, http.StatusAccepted, "")
+	var made struct {
+		Data struct {
+			Content struct {
+				MediaID string `json:"media_id"`
+			}
+		}
+	}
+	if err := json.Unmarshal(answer.Body, &made); err != nil {
+		t.Fatal(err)
+	}
+	return made.Data.Content.MediaID
 }
 
 func (m *matrix) create(t *testing.T, r Request, status int) (id string) {

@@ -80,7 +80,7 @@ func NewInstance(tenancy messaging.Tenancy, name string) messaging.Instance {
 	return messaging.Instance{
 		ID: messaging.NewID(messaging.InstancePrefix, now), WorkspaceID: tenancy.Workspace(), Environment: tenancy.Environment(),
 		Name: name, Driver: messaging.DriverSandbox, Desired: messaging.DesiredConnected, State: messaging.InstanceConnected,
-		StateSince: now, Phone: "15555550000", Metadata: []byte("{}"), Settings: []byte("{}"), CreatedAt: now,
+		StateSince: now, Phone: "15555550000", LinkedID: "15555550000", Metadata: []byte("{}"), Settings: []byte("{}"), CreatedAt: now,
 	}
 }
 

@@ -1,0 +1,162 @@
+package media
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"time"
+
+	"code.dny.dev/ssrf"
+)
+
+const (
+	// maxURLBytes is the longest URL that is fetched.
+	maxURLBytes = 2048
+	// maxRedirects is how many redirects are followed, each guarded.
+	maxRedirects = 3
+	// firstByte is how long a server may take to begin its answer.
+	firstByte = 10 * time.Second
+	// FetchTimeout bounds a whole fetch.
+	FetchTimeout = time.Minute
+)
+
+// fetcher brings files from URLs. Its guard asks at every dial, so that no name
+// that is resolved anew and no redirect leads inside.
+type fetcher struct {
+	guard  *ssrf.Guardian
+	client *http.Client
+}
+
+func newFetcher(allow []netip.Prefix) *fetcher {
+	options := []ssrf.Option{ssrf.WithAnyPort()}
+	var v4, v6 []netip.Prefix
+	for _, p := range allow {
+		if p.Addr().Is4() {
+			v4 = append(v4, p)
+		} else {
+			v6 = append(v6, p)
+		}
+	}
+	options = append(options, ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
+	f := &fetcher{guard: ssrf.New(options...)}
+	dialer := &net.Dialer{Timeout: firstByte, Control: f.guard.Safe}
+	f.client = &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  nil, // a proxy would dial for us, without the guard
+			DialContext:            dialer.DialContext,
+			TLSHandshakeTimeout:    firstByte,
+			ResponseHeaderTimeout:  firstByte,
+			MaxResponseHeaderBytes: 64 << 10,
+			DisableKeepAlives:      true,
+			// What is announced as packed is kept as it is: nothing is unpacked
+			// without bound.
+			DisableCompression: true,
+		},
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return ErrUnreachable.Saying("The URL leads through more than 3 redirects.")
+			}
+			return f.permits(r.URL)
+		},
+	}
+	return f
+}
+
+// permits refuses what can be told from a URL alone. Addresses behind names are
+// refused when they are dialled.
+func (f *fetcher) permits(u *url.URL) error {
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+		return ErrURLNotAllowed
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && f.guard.SafeAddr(addr) != nil {
+		return ErrURLNotAllowed
+	}
+	return nil
+}
+
+// Fetched is a file from a URL, as its server names it.
+type Fetched struct {
+	*Spooled
+
+	Filename string
+	Type     string // what the server says of it; often nothing that is true
+}
+
+// Fetch spools the file of a URL. Faults: ErrURLNotAllowed, ErrUnreachable,
+// ErrTooLarge, ErrEmpty, ErrStorage.
+func (l *Library) Fetch(ctx context.Context, rawURL string, limit int64) (*Fetched, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || len(rawURL) > maxURLBytes {
+		return nil, ErrURLNotAllowed
+	}
+	if err := l.fetcher.permits(u); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, FetchTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
+	if err != nil {
+		return nil, ErrURLNotAllowed
+	}
+	request.Header.Set("User-Agent", "portaria")
+	answer, err := l.fetcher.client.Do(request)
+	if err != nil {
+		return nil, fetchFault(err)
+	}
+	defer answer.Body.Close()
+	switch {
+	case answer.StatusCode != http.StatusOK:
+		return nil, ErrUnreachable.Saying(fmt.Sprintf("The URL's server answered %d.", answer.StatusCode)).With("status", answer.StatusCode)
+	case answer.ContentLength > limit:
+		return nil, ErrTooLarge
+	}
+	spooled, err := l.Spool(arriving{answer.Body}, limit)
+	if err != nil {
+		return nil, err
+	}
+	return &Fetched{Spooled: spooled, Filename: remoteName(answer), Type: answer.Header.Get("Content-Type")}, nil
+}
+
+// fetchFault says why nothing came. Whether a host inside exists is not told.
+func fetchFault(err error) error {
+	for _, refusal := range []error{ssrf.ErrProhibitedIP, ssrf.ErrProhibitedNetwork, ssrf.ErrProhibitedPort, ErrURLNotAllowed} {
+		if errors.Is(err, refusal) {
+			return ErrURLNotAllowed
+		}
+	}
+	if errors.Is(err, ErrUnreachable) {
+		return ErrUnreachable.Saying("The URL leads through more than 3 redirects.")
+	}
+	return ErrUnreachable
+}
+
+// arriving is a body whose failures are the sender's.
+type arriving struct{ r io.Reader }
+
+// Read implements io.Reader.
+func (a arriving) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = ErrUnreachable.Saying("The file did not arrive whole.")
+	}
+	return n, err
+}
+
+// remoteName is how a server names its file: in a header, or in the path.
+func remoteName(answer *http.Response) string {
+	if _, params, err := mime.ParseMediaType(answer.Header.Get("Content-Disposition")); err == nil && params["filename"] != "" {
+		return params["filename"]
+	}
+	name := path.Base(answer.Request.URL.Path)
+	if name == "/" || name == "." {
+		return ""
+	}
+	return name
+}

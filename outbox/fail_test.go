@@ -1,0 +1,113 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"portaria/messaging"
+	"portaria/outbox"
+	"portaria/store"
+	"portaria/store/storetest"
+)
+
+func (w *world) ref() outbox.LaneRef {
+	return outbox.LaneRef{WorkspaceID: w.tenancy.Workspace(), Environment: messaging.Test, InstanceID: w.instance.ID}
+}
+
+// What was meant for one number must not go out by another, and what is meant
+// for the other must.
+func TestFailingWhatWaitsLeavesTheLaneToWhatComesLater(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s)
+		lost := w.loseOne()
+		w.network.setOpen(false)
+		var waiting []messaging.Message
+		for n := range 700 { // more than the lane keeps in memory
+			waiting = append(waiting, w.accept(number(n%9+1), func(d *outbox.Draft) { d.Priority = messaging.Priority(n % 3) }))
+		}
+		later := w.accept(number(1), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(time.Hour) })
+		w.restart() // the lane has not read anything of it yet
+		for range 2 {
+			if err := w.outbox.Fail(t.Context(), w.ref(), outbox.ErrOtherNumber()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, m := range append(waiting, later, lost) {
+			got, err := s.Message(t.Context(), w.tenancy, m.ID)
+			if err != nil || got.Status != messaging.StatusFailed || got.Error == nil || got.Error.Code != "INSTANCE_LOGGED_OUT" {
+				t.Fatalf("message: %+v, %v", got.State, err)
+			}
+		}
+		next := w.accept(number(1))
+		w.network.setOpen(true)
+		w.outbox.Wake(w.instance.ID)
+		w.idle()
+		if diff := cmp.Diff(ids(next), w.network.list()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// loseOne has the network take a message without a word.
+func (w *world) loseOne() messaging.Message {
+	w.network.setJudge(func(messaging.Outgoing) *messaging.Outcome {
+		return &messaging.Outcome{Verdict: messaging.Pending, At: w.clock.Now()}
+	})
+	lost := w.accept(number(0))
+	w.idle()
+	w.network.setJudge(nil)
+	return lost
+}
+
+// A process that ends while it fails what waits leaves the rest to be failed by
+// the next.
+func TestFailingWhatWaitsCanBeTakenUpAgain(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w, h := newHookedWorld(t, s)
+		w.network.setOpen(false)
+		var waiting []messaging.Message
+		for n := range 1200 {
+			waiting = append(waiting, w.accept(number(n)))
+		}
+		w.idle()
+		var reports atomic.Int32
+		h.report = func([]messaging.Record) error {
+			if reports.Add(1) > 1 {
+				go w.outbox.Stop()
+				return errors.New("the database is away")
+			}
+			return nil
+		}
+		if err := w.outbox.Fail(t.Context(), w.ref(), outbox.ErrOtherNumber()); !errors.Is(err, context.Canceled) {
+			t.Fatalf("Fail = %v, want canceled", err)
+		}
+		w.restart()
+		if err := w.outbox.Fail(t.Context(), w.ref(), outbox.ErrOtherNumber()); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range waiting {
+			if got := w.status(m); got != messaging.StatusFailed {
+				t.Fatalf("status = %s, want failed", got)
+			}
+		}
+	})
+}
+
+func TestFailingAPacedLaneDoesNotWaitForItsTurn(t *testing.T) {
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w.set(`{"pace":{"enabled":true,"per_hour":1}}`)
+	w.accept(number(1))
+	held := w.accept(number(2))
+	w.idle()
+	if err := w.outbox.Fail(t.Context(), w.ref(), outbox.ErrOtherNumber()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.status(held); got != messaging.StatusFailed {
+		t.Errorf("status = %s, want failed", got)
+	}
+}

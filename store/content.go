@@ -1,0 +1,94 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"portaria/messaging"
+)
+
+// contentOptions are what a content of any kind may have. They stand beside the
+// members of its kind, so that plain text is stored as plain text.
+type contentOptions struct {
+	ReplyTo  *messaging.Reference `json:"reply_to,omitzero"`
+	Mentions []string             `json:"mentions,omitempty"`
+	ViewOnce bool                 `json:"view_once,omitzero"`
+}
+
+// The stored forms of contents.
+type (
+	storedText struct {
+		messaging.Text
+		contentOptions
+	}
+	storedMedia struct {
+		messaging.Media
+		contentOptions
+	}
+	storedReaction struct {
+		messaging.Reaction
+		contentOptions
+	}
+	storedUnknown struct{ contentOptions }
+)
+
+// encodeContent writes what a content says; the kind has a column of its own.
+func encodeContent(c messaging.Content) (string, error) {
+	options := contentOptions{ReplyTo: c.ReplyTo, Mentions: c.Mentions, ViewOnce: c.ViewOnce}
+	var v any
+	switch {
+	case c.Kind == messaging.KindText && c.Text != nil:
+		v = c.Text
+		if c.ReplyTo != nil || len(c.Mentions) > 0 || c.ViewOnce {
+			v = storedText{*c.Text, options}
+		}
+	case c.Kind.IsMedia() && c.Media != nil:
+		v = storedMedia{*c.Media, options}
+	case c.Kind == messaging.KindReaction && c.Reaction != nil:
+		v = storedReaction{*c.Reaction, options}
+	case c.Kind == messaging.KindUnknown:
+		v = storedUnknown{options}
+	default:
+		return "", fmt.Errorf("content of kind %q cannot be stored", c.Kind)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		// What contacts send need not be valid UTF-8; it must not keep their messages
+		// from being recorded.
+		b, err = json.Marshal(v, jsontext.AllowInvalidUTF8(true))
+	}
+	if err != nil {
+		return "", fmt.Errorf("content: %w", err)
+	}
+	return string(b), nil
+}
+
+// decodeContent reads what encodeContent wrote.
+func decodeContent(kind, text string) (messaging.Content, error) {
+	c := messaging.Content{Kind: messaging.Kind(kind)}
+	var options *contentOptions
+	var into any
+	switch {
+	case c.Kind == messaging.KindText:
+		stored := new(storedText)
+		c.Text, options, into = &stored.Text, &stored.contentOptions, stored
+	case c.Kind.IsMedia():
+		stored := new(storedMedia)
+		c.Media, options, into = &stored.Media, &stored.contentOptions, stored
+	case c.Kind == messaging.KindReaction:
+		stored := new(storedReaction)
+		c.Reaction, options, into = &stored.Reaction, &stored.contentOptions, stored
+	case c.Kind == messaging.KindUnknown:
+		stored := new(storedUnknown)
+		options, into = &stored.contentOptions, stored
+	default:
+		return c, fmt.Errorf("content of unknown kind %q", kind)
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		return c, fmt.Errorf("content: %w", err)
+	}
+	c.ReplyTo, c.Mentions, c.ViewOnce = options.ReplyTo, options.Mentions, options.ViewOnce
+	return c, nil
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"portaria/messaging"
+)
+
+// amendedData is what the event of an edit holds: the message's state, and its
+// content as it was then.
+type amendedData struct {
+	messaging.State
+	Kind    string `json:"kind"`
+	Content string `json:"content"`
+}
+
+// eventData is what an event changed: a message's state or content, an instance
+// or a call.
+func eventData(e *messaging.Event) (string, error) {
+	var v any = &e.State
+	switch {
+	case e.Instance != nil:
+		v = e.Instance
+	case e.Call != nil:
+		v = e.Call
+	case e.Type == messaging.EventMessageEdited && e.Message != nil:
+		content, err := encodeContent(e.Message.Content)
+		if err != nil {
+			return "", fmt.Errorf("event data: %w", err)
+		}
+		v = amendedData{e.State, string(e.Message.Content.Kind), content}
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("event data: %w", err)
+	}
+	return string(b), nil
+}
+
+// event reads an event back: what it changed, and of a message what never
+// changes.
+func (r *eventRow) event() (messaging.Event, error) {
+	e := messaging.Event{
+		ID: r.ID, Sequence: r.Sequence, Type: messaging.EventType(r.Type),
+		WorkspaceID: r.Workspace, Environment: messaging.Environment(r.Environment),
+		InstanceID: r.Instance, MessageID: r.MessageID, Timestamp: fromMicros(r.OccurredAt),
+	}
+	var err error
+	switch {
+	case r.MessageID != "":
+		err = r.readMessage(&e)
+	case e.Type == messaging.EventCallReceived:
+		e.Call = new(messaging.Call)
+		err = json.Unmarshal([]byte(r.Data), e.Call)
+	default:
+		e.Instance = new(messaging.Instance)
+		err = json.Unmarshal([]byte(r.Data), e.Instance)
+	}
+	if err != nil {
+		return e, fmt.Errorf("event %s: %w", r.ID, err)
+	}
+	return e, nil
+}
+
+// readMessage fills in the message as it stood after the event. What its author
+// did to it later does not show; only its present content is known, however,
+// unless the event is the edit itself.
+func (r *eventRow) readMessage(e *messaging.Event) error {
+	m, err := r.message()
+	if err != nil {
+		return err
+	}
+	var data amendedData
+	if err := json.Unmarshal([]byte(r.Data), &data); err != nil {
+		return err
+	}
+	if data.Kind != "" {
+		if m.Content, err = decodeContent(data.Kind, data.Content); err != nil {
+			return err
+		}
+		m.EditedAt = e.Timestamp
+	}
+	if m.EditedAt.After(e.Timestamp) {
+		m.EditedAt = time.Time{}
+	}
+	if m.RevokedAt.After(e.Timestamp) {
+		m.RevokedAt = time.Time{}
+	}
+	m.State, e.State, e.Message = data.State, data.State, &m
+	return nil
+}
