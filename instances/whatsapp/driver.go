@@ -1,0 +1,106 @@
+package whatsapp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"time"
+
+	"portaria/messaging"
+)
+
+// Pairings shows the codes that link a phone to an instance.
+type Pairings interface {
+	// ShowPairing replaces what the instance shows.
+	ShowPairing(ctx context.Context, p messaging.Pairing) error
+	HidePairing(ctx context.Context, workspace string, env messaging.Environment, instanceID string) error
+}
+
+// MediaStore keeps the bytes of files.
+type MediaStore interface {
+	OpenMedia(ctx context.Context, workspace string, env messaging.Environment, id string) (messaging.MediaInfo, io.ReadCloser, error)
+	KeepInbound(ctx context.Context, workspace string, env messaging.Environment, instanceID, filename, mime string, r io.Reader) (messaging.MediaInfo, error)
+}
+
+// Index finds what was recorded earlier.
+type Index interface {
+	// MessagesByWAID returns the ids of an instance's outbound messages by their
+	// WhatsApp ids. What is not there is not in the answer.
+	MessagesByWAID(ctx context.Context, workspace string, env messaging.Environment, instanceID string, waIDs []string) (map[string]string, error)
+	// WroteToUs reports whether a contact has ever written to an instance.
+	WroteToUs(ctx context.Context, workspace string, env messaging.Environment, instanceID, waID string) (bool, error)
+}
+
+// Options are the parts of a driver.
+type Options struct {
+	Sessions *Sessions // the linked sessions; OpenSessions
+	Reporter messaging.Reporter
+	Pairings Pairings
+	Index    Index
+	Media    MediaStore // nil: files cannot be sent, and inbound ones are recorded without their bytes
+
+	// Settings returns an instance's settings as they are now, a JSON object;
+	// nil: as they were when the channel was opened.
+	Settings func(messaging.Instance) []byte
+	// Endpoint stands in for WhatsApp's servers; nil: WhatsApp itself.
+	Endpoint *Endpoint
+	// Proxy returns an instance's own proxy, or nil; nil: that of HTTPS_PROXY.
+	Proxy func(messaging.Instance) (*url.URL, error)
+	// Dial opens the connections; nil: those of net.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	TempDir string // where files are encrypted; empty: the system's
+	Timing  Timing // zero fields have their defaults
+	Logger  *slog.Logger
+	Now     func() time.Time
+}
+
+// Driver opens the channels of live instances.
+type Driver struct {
+	o   Options
+	log *slog.Logger
+}
+
+var _ messaging.Driver[messaging.LiveInstance] = (*Driver)(nil)
+
+// New returns a driver. Prepare is to be called once before.
+func New(o Options) (*Driver, error) {
+	if o.Sessions == nil || o.Reporter == nil || o.Pairings == nil || o.Index == nil {
+		return nil, errors.New("whatsapp: a driver needs sessions, a reporter, pairings and an index")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = func() time.Time { return time.Now().UTC() }
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext
+	}
+	if o.TempDir == "" {
+		o.TempDir = os.TempDir()
+	}
+	o.Timing = o.Timing.withDefaults()
+	return &Driver{o: o, log: o.Logger}, nil
+}
+
+// Name implements messaging.Driver.
+func (d *Driver) Name() messaging.DriverName { return messaging.DriverWhatsApp }
+
+// Open implements messaging.Driver. The channel begins at once to do what the
+// instance's owner asked for; it waits for nothing here.
+func (d *Driver) Open(ctx context.Context, instance messaging.LiveInstance) (messaging.Channel, error) {
+	facts := instance.Instance()
+	c := newChannel(context.WithoutCancel(ctx), d, facts)
+	transport, err := d.newTransport(facts, &c.lines)
+	if err != nil {
+		return nil, err
+	}
+	c.transport = transport
+	c.begin()
+	return c, nil
+}
