@@ -11,23 +11,24 @@ import (
 )
 
 // insertAccepted inserts messages and, where a statement can do both, their
-// places in the outbox: a round trip less.
+// places in the outbox.
 var insertAccepted = &rows{
-	head: `WITH accepted AS ( -- only: postgres
-		` + insertInto + messagesInto,
+	head:    insertInto + messagesInto,
 	columns: messageKinds,
+	name:    "accepted",
 	tail: `
-		RETURNING instance_id, priority, position, workspace_id, environment, id, send_at, expires_at) -- only: postgres
-		INSERT INTO outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) -- only: postgres
-		SELECT * FROM accepted -- only: postgres
+		RETURNING instance_id, priority, position, workspace_id, environment, id, send_at, expires_at -- only: postgres
 		`,
+	also: `INSERT INTO ` + outboxInto + `SELECT * FROM accepted`,
 }
 
 // insertOutbox is the second half of insertAccepted on SQLite.
 var insertOutbox = &rows{
-	head:    insertInto + `outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) `,
+	head:    insertInto + outboxInto,
 	columns: []kind{text, number, number, text, text, text, number, number},
 }
+
+const outboxInto = `outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) `
 
 // Accept stores a message, its place in the outbox, its first event and its
 // idempotency claim in one commit, shared with other callers. accepted is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -15,6 +16,8 @@ type conn interface {
 	query(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 	exec(ctx context.Context, text string, args ...any) (sql.Result, error)
 	write(ctx context.Context, r *rows, args []any) error
+	// head returns the last sequence of a tenancy, if it is known without asking.
+	head(k tenancyKey) (int64, bool)
 }
 
 // txConn is a transaction outside the committer.
@@ -24,6 +27,8 @@ type txConn struct {
 }
 
 func (t txConn) dialect() engine { return t.engine }
+
+func (t txConn) head(tenancyKey) (int64, bool) { return 0, false }
 
 func (t txConn) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
 	return t.tx.QueryContext(ctx, t.engine.sql(text), args...)
@@ -48,20 +53,70 @@ type batchConn struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 	texts map[textKey]string // of multi-row statements
+
+	opened   bool   // BEGIN has been said
+	held     []held // what goes together with the next statement
+	composed map[composition]string
 }
 
-// begin opens a transaction. A connection that broke while it was idle shows
-// only now; nothing was said on it yet, so another one is tried.
+// begin begins a transaction, which need not be opened yet.
 func (b *batchConn) begin(ctx context.Context) error {
+	b.opened, b.held = false, b.held[:0]
+	if b.store.engine.roundTrips {
+		return b.connect(ctx)
+	}
+	return b.open(ctx)
+}
+
+// open opens the transaction, unless it is open. A connection that broke while
+// it was idle shows only now; nothing was said on it yet, so another one is
+// tried.
+func (b *batchConn) open(ctx context.Context) error {
+	if b.opened {
+		return nil
+	}
 	kept := b.conn != nil
 	err := b.connect(ctx)
 	if err == nil {
-		err = b.end(ctx, b.store.engine.begin)
+		err = b.say(ctx, b.store.engine.begin)
 	}
 	if err != nil && kept {
-		return b.begin(ctx)
+		return b.open(ctx)
+	}
+	b.opened = err == nil
+	return err
+}
+
+// commit sends what is held and makes all of it durable. The error is a refusal
+// when nothing was written, and otherwise says nothing about it.
+func (b *batchConn) commit(ctx context.Context) error {
+	if !b.opened {
+		if len(b.held) == 0 {
+			return nil
+		}
+		return b.lost(b.send(ctx))
+	}
+	if err := b.flush(ctx); err != nil {
+		return errors.Join(err, b.rollback(ctx))
+	}
+	return b.say(ctx, "COMMIT")
+}
+
+// lost gives the connection up if a statement was not answered on it.
+func (b *batchConn) lost(err error) error {
+	if err != nil && !isRefusal(err) {
+		b.close()
 	}
 	return err
+}
+
+func (b *batchConn) rollback(ctx context.Context) error {
+	b.held = b.held[:0]
+	if !b.opened {
+		return nil
+	}
+	b.opened = false
+	return b.say(ctx, "ROLLBACK")
 }
 
 func (b *batchConn) connect(ctx context.Context) error {
@@ -73,6 +128,7 @@ func (b *batchConn) connect(ctx context.Context) error {
 		return err
 	}
 	b.conn, b.stmts, b.texts = conn, make(map[string]*sql.Stmt), make(map[textKey]string)
+	b.composed = make(map[composition]string)
 	for _, q := range b.store.engine.session {
 		if _, err := conn.ExecContext(ctx, q); err != nil {
 			b.close()
@@ -82,10 +138,13 @@ func (b *batchConn) connect(ctx context.Context) error {
 	return nil
 }
 
-// end runs one of BEGIN, COMMIT and ROLLBACK; an error costs the connection,
+// say runs one of BEGIN, COMMIT and ROLLBACK; an error costs the connection,
 // because its transaction is in doubt.
-func (b *batchConn) end(ctx context.Context, verb string) error {
-	_, err := b.exec(ctx, verb)
+func (b *batchConn) say(ctx context.Context, verb string) error {
+	s, err := b.stmt(ctx, verb) //nolint:sqlclosecheck // it is kept for the next batch
+	if err == nil {
+		_, err = s.ExecContext(ctx)
+	}
 	if err != nil {
 		b.close()
 	}
@@ -107,6 +166,11 @@ func (b *batchConn) close() {
 
 func (b *batchConn) dialect() engine { return b.store.engine }
 
+func (b *batchConn) head(k tenancyKey) (int64, bool) {
+	last, ok := b.store.heads[k]
+	return last, ok
+}
+
 func (b *batchConn) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := b.stmts[text]; ok {
 		return s, nil
@@ -119,7 +183,11 @@ func (b *batchConn) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	return s, nil
 }
 
+// exec runs a statement in the transaction, behind what is held.
 func (b *batchConn) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
+	if err := b.ready(ctx); err != nil {
+		return nil, err
+	}
 	s, err := b.stmt(ctx, text) //nolint:sqlclosecheck // it is kept for the next batch
 	if err != nil {
 		return nil, err
@@ -127,7 +195,25 @@ func (b *batchConn) exec(ctx context.Context, text string, args ...any) (sql.Res
 	return s.ExecContext(ctx, args...)
 }
 
+// query is exec for a statement that returns rows.
 func (b *batchConn) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if err := b.ready(ctx); err != nil {
+		return nil, err
+	}
+	return b.look(ctx, text, args...)
+}
+
+// ready opens the transaction and sends what is held.
+func (b *batchConn) ready(ctx context.Context) error {
+	if err := b.open(ctx); err != nil {
+		return err
+	}
+	return b.flush(ctx)
+}
+
+// look reads what only committers write, so that no transaction is needed. What
+// is held does not show.
+func (b *batchConn) look(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
 	s, err := b.stmt(ctx, text) //nolint:sqlclosecheck // it is kept for the next batch
 	if err != nil {
 		return nil, err
@@ -159,6 +245,9 @@ type textKey struct {
 
 // write runs a statement over many rows that returns nothing.
 func (b *batchConn) write(ctx context.Context, r *rows, args []any) error {
+	if b.store.engine.roundTrips {
+		return b.hold(ctx, r, args)
+	}
 	return b.each(r, args, func(text string, _ int, args []any) error {
 		_, err := b.exec(ctx, text, args...)
 		return err

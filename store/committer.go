@@ -206,10 +206,17 @@ func (c *committer) commit(batch []*job) {
 	if err == nil {
 		return
 	}
-	if errors.Is(err, errInDoubt) && c.resolve(batch) {
+	if c.store.forgetHeads() && isUnique(err) {
+		// Another process has taken numbers of events: read them.
+		if err = c.try(batch); err == nil {
+			return
+		}
+	}
+	inDoubt := errors.Is(err, errInDoubt)
+	if inDoubt && c.resolve(batch) {
 		return
 	}
-	if len(batch) == 1 {
+	if len(batch) == 1 && !inDoubt {
 		batch[0].err = err
 		return
 	}
@@ -267,15 +274,16 @@ func (c *committer) try(batch []*job) (err error) {
 	log, err := c.apply(ctx, batch)
 	if err != nil {
 		err = explain(err)
-		return errors.Join(err, c.conn.end(ctx, "ROLLBACK"))
+		return errors.Join(err, c.conn.rollback(ctx))
 	}
-	if err := c.conn.end(ctx, "COMMIT"); err != nil {
+	if err := c.conn.commit(ctx); err != nil {
 		if err = explain(err); isRefusal(err) {
 			return fmt.Errorf("commit: %w", err)
 		}
 		return fmt.Errorf("%w: %w", errInDoubt, ErrDatabaseUnreachable.Because(err))
 	}
 	c.store.commits.Add(1)
+	c.store.learnHeads(log.events)
 	c.store.tell(log)
 	return nil
 }

@@ -108,12 +108,23 @@ func (l *eventLog) number(ctx context.Context, b conn) error {
 		return strings.Compare(a.workspace+a.environment, b.workspace+b.environment)
 	})
 	next := make(map[tenancyKey]int64, len(counts))
+	var advanced []any
 	for _, k := range keys {
+		if head, ok := b.head(k); ok {
+			next[k] = head
+			advanced = append(advanced, k.workspace, k.environment, head+counts[k])
+			continue
+		}
 		last, err := takeSequences(ctx, b, k, counts[k])
 		if err != nil {
 			return fmt.Errorf("number events: %w", err)
 		}
 		next[k] = last - counts[k]
+	}
+	if len(advanced) > 0 {
+		if err := b.write(ctx, advanceHeads, advanced); err != nil {
+			return fmt.Errorf("advance heads: %w", err)
+		}
 	}
 	for i := range l.events {
 		k := tenancyKey{l.events[i].WorkspaceID, string(l.events[i].Environment)}
@@ -121,6 +132,41 @@ func (l *eventLog) number(ctx context.Context, b conn) error {
 		l.events[i].Sequence = next[k]
 	}
 	return nil
+}
+
+// advanceHeads takes numbers that this process knows to be the next. Should
+// another one have taken them too, the primary key of events refuses the
+// second.
+var advanceHeads = &rows{
+	head:    `UPDATE event_heads SET sequence = v.column3 FROM `,
+	form:    asTable,
+	columns: []kind{text, text, number},
+	name:    "heads",
+	tail:    ` WHERE event_heads.workspace_id = v.column1 AND event_heads.environment = v.column2 RETURNING 1`,
+}
+
+// afterHeads makes a part of a statement wait for the part that advances the
+// heads: their lock is the first that every writer takes.
+const afterHeads = ` WHERE (SELECT COUNT(*) FROM heads) >= 0`
+
+// learnHeads remembers the last sequences of what was committed, where that
+// saves a journey. s.writing is held.
+func (s *Store) learnHeads(events Committed) {
+	if !s.engine.roundTrips {
+		return
+	}
+	for i := range events {
+		s.heads[tenancyKey{events[i].WorkspaceID, string(events[i].Environment)}] = events[i].Sequence
+	}
+}
+
+// forgetHeads reports whether there was anything to forget.
+func (s *Store) forgetHeads() bool {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	known := len(s.heads) > 0
+	clear(s.heads)
+	return known
 }
 
 // takeSequences takes n numbers of a tenancy and returns the last of them. Its

@@ -111,7 +111,8 @@ func (p *cuttingProxy) relay(t *testing.T, client net.Conn, address string) {
 		if err != nil {
 			return
 		}
-		if bytes.Contains(buf[:n], []byte("COMMIT\x00")) && p.cutAtCommit.CompareAndSwap(true, false) {
+		committed := bytes.Contains(buf[:n], []byte("COMMIT\x00")) || bytes.Contains(buf[:n], []byte("SELECT 1\x00"))
+		if committed && p.cutAtCommit.CompareAndSwap(true, false) {
 			return
 		}
 		if _, err := client.Write(buf[:n]); err != nil {

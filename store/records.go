@@ -104,7 +104,7 @@ func (r *recording) load(ctx context.Context) error {
 		keys = append(keys, m.workspace, string(m.environment), m.id)
 	}
 	return r.b.each(selectStates, keys, func(text string, _ int, args []any) error {
-		found, err := r.b.query(ctx, text, args...)
+		found, err := r.b.look(ctx, text, args...)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,10 @@ type rows struct {
 	form    form
 	columns []kind
 	tail    string
+
+	// A part of a larger statement can have a name, and be followed by another
+	// part that reads under this name what it returned.
+	name, also string
 }
 
 // form is what a statement wants its rows to be.
@@ -104,7 +108,7 @@ func (r *rows) arrays(args []any) []any {
 // text writes the statement for n rows. With arrays, n does not matter.
 func (e engine) text(r *rows, n int) string {
 	if e.arrays {
-		return r.head + r.unnest() + r.tail
+		return r.head + r.unnest(0) + r.tail
 	}
 	values := r.values(n)
 	switch r.form {
@@ -118,11 +122,12 @@ func (e engine) text(r *rows, n int) string {
 	return r.head + values + r.tail
 }
 
-func (r *rows) unnest() string {
+// unnest makes rows of the parameters behind the first ones.
+func (r *rows) unnest(behind int) string {
 	params := make([]string, len(r.columns))
 	names := make([]string, len(r.columns))
 	for i, k := range r.columns {
-		params[i] = fmt.Sprintf("CAST($%d AS %s[])", i+1, k)
+		params[i] = fmt.Sprintf("CAST($%d AS %s[])", behind+i+1, k)
 		names[i] = fmt.Sprintf("column%d", i+1)
 	}
 	unnest := "unnest(" + strings.Join(params, ", ") + ")"

@@ -47,8 +47,9 @@ type Store struct {
 	commits    atomic.Int64
 	listener   func(Committed)
 	observer   func(messaging.Instance)
-	position   int64 // the time of the last place given in the outbox; the committer's own
-	node       int64 // the low bits of every place that this process gives
+	heads      map[tenancyKey]int64 // the last sequences, as far as known; guarded by writing
+	position   int64                // the time of the last place given in the outbox; the committer's own
+	node       int64                // the low bits of every place that this process gives
 }
 
 // Open connects to the database and checks that it can be trusted; it does not
@@ -58,7 +59,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{engine: sqliteEngine, log: o.Logger, node: rand.Int64N(1 << nodeBits)}
+	s := &Store{engine: sqliteEngine, log: o.Logger, heads: make(map[tenancyKey]int64), node: rand.Int64N(1 << nodeBits)}
 	if err := s.open(ctx, o); err != nil {
 		s.lock.release()
 		return nil, err
@@ -169,6 +170,7 @@ func (s *Store) notNewer(ctx context.Context, p *goose.Provider) error {
 func (s *Store) inWriteTx(ctx context.Context, f func(tx *sqlx.Tx) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	clear(s.heads)
 	tx, err := s.w.BeginTxx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", explain(err))

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Where every statement is a journey to another process, the writes of a
+// transaction are held back and go together, as the parts of one statement. If
+// nothing before them needed a transaction, that statement is the whole of it.
+
+// held is a write that has not been sent yet.
+type held struct {
+	rows *rows
+	args []any // as the engine takes them
+}
+
+// maxHeld is how many different writes one statement can carry.
+const maxHeld = 12
+
+// composition names a statement of several parts.
+type composition [maxHeld]*rows
+
+// hold keeps a write back.
+func (b *batchConn) hold(ctx context.Context, r *rows, args []any) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if len(b.held) == maxHeld {
+		if err := b.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return b.store.engine.each(r, args, func(_ int, args []any) error {
+		b.held = append(b.held, held{r, args})
+		return nil
+	})
+}
+
+// flush sends what is held, inside a transaction: there is more to come.
+func (b *batchConn) flush(ctx context.Context) error {
+	if len(b.held) == 0 {
+		return nil
+	}
+	if err := b.open(ctx); err != nil {
+		return err
+	}
+	return b.send(ctx)
+}
+
+// send runs what is held as one statement.
+func (b *batchConn) send(ctx context.Context) error {
+	var c composition
+	var args []any
+	for i, h := range b.held {
+		c[i] = h.rows
+		args = append(args, h.args...)
+	}
+	b.held = b.held[:0]
+	text, ok := b.composed[c]
+	if !ok {
+		text = compose(c)
+		b.composed[c] = text
+	}
+	s, err := b.stmt(ctx, text) //nolint:sqlclosecheck // it is kept for the next batch
+	if err != nil {
+		return err
+	}
+	_, err = s.ExecContext(ctx, args...)
+	return err
+}
+
+// compose writes the statement of several parts. All of them see the database
+// as it was before, so no part may touch a row that another one writes.
+func compose(c composition) string {
+	var parts []string
+	params := 0
+	heads := false
+	for i, r := range c {
+		if r == nil {
+			break
+		}
+		name := r.name
+		if name == "" {
+			name = fmt.Sprintf("part%d", i+1)
+		}
+		text := r.head + r.unnest(params) + r.tail
+		params += len(r.columns)
+		if r == advanceHeads {
+			heads = true
+		} else if r == insertEvents && heads {
+			text += afterHeads
+		}
+		parts = append(parts, name+" AS (\n"+text+")")
+		if r.also != "" {
+			parts = append(parts, name+"_also AS (\n"+r.also+")")
+		}
+	}
+	return "WITH " + strings.Join(parts, ",\n") + "\nSELECT 1"
+}
