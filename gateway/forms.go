@@ -167,11 +167,11 @@ func (e *events) write(text string) error {
 	return e.w.Flush()
 }
 
-// Stream makes an answer of events that tell writes. tell outlives the request:
+// stream makes an answer of events that tell writes. tell outlives the request:
 // it must keep nothing of the call. Its context ends with the server, and after
 // streamLife; when the reader goes, writing fails. It returns when the stream
 // is to end. Fault: fault.ErrUnavailable when there are too many streams.
-func (c *Call) Stream(tell func(ctx context.Context, out *events) error) (*form, error) {
+func (c *Call) stream(tell func(ctx context.Context, out *events) error) (*form, error) {
 	x := c.exchange
 	if string(x.http.Method()) == http.MethodHead {
 		return &form{mediaType: formEvents}, nil

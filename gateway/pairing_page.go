@@ -86,7 +86,7 @@ const (
 
 // write makes the document. name is the instance's; said is why the link opens
 // nothing.
-func (p *pairPage) write(language, view, name string, said, more string) ([]byte, error) {
+func (p *pairPage) write(language, view, name, said, more string) ([]byte, error) {
 	texts := p.texts[language]
 	var out bytes.Buffer
 	err := p.page.Execute(&out, map[string]any{

@@ -107,7 +107,7 @@ func TestALinkPairsAPhoneOnce(t *testing.T) {
 	if left, _ := view["expires_in_ms"].(float64); left <= 0 || left > 60_000 {
 		t.Errorf("the code ends in %v ms", left)
 	}
-	view = h.expect(t, "POST", path+"/begin", "", `{"phone":"+55 11 91234-5678"}`, "")
+	h.expect(t, "POST", path+"/begin", "", `{"phone":"+55 11 91234-5678"}`, "")
 	if view = h.expect(t, "GET", path+"/state", "", "", ""); view["status"] != "code" || view["code"] != "ABCD-1234" {
 		t.Errorf("by code: %v", view)
 	}

@@ -127,7 +127,8 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		auth: o.Auth, sender: o.Sender, instances: o.Instances, reader: o.Reader, media: o.Media,
 		connections: o.Connections, numbers: o.Numbers, pacer: o.Pacer, links: o.Links,
-		misses: newThrottle(missesPerMinute, missesPerMinute), begins: newThrottle(beginsPerMinute, beginsPerMinute), looks: newThrottle(looksPerMinute, looksPerMinute/4),
+		misses: newThrottle(missesPerMinute, missesPerMinute), begins: newThrottle(beginsPerMinute, beginsPerMinute),
+		looks:   newThrottle(looksPerMinute, looksPerMinute/4),
 		awaiter: o.Awaiter, clocks: o.Clocks,
 		idempotency: o.Idempotency, logs: o.Logs, ready: o.Ready, logger: o.Logger, now: o.Now, clockOf: o.ClockOf,
 		trusted: o.TrustedProxies, version: o.Version,
