@@ -50,6 +50,7 @@ type account struct {
 	held       []arrival // while the contact's phone is off
 	sent       map[string]*sentMessage
 	sentOrder  []string
+	pushName   []byte // the patch that tells companions their name; nil tells none
 }
 
 // account returns the account of a number, made when first asked for, or nil
@@ -170,6 +171,7 @@ func (a *account) companion(id uint16) *device {
 
 // unlink removes a companion. Its next login is refused with 401.
 func (a *account) unlink(d *device) {
+	defer a.srv.state.note()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.devices[d.id] == d {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -46,6 +47,8 @@ type conn struct {
 	device  *device  // nil until the client has logged in
 	linking *linking // nil but for a client that is not linked
 
+	silent atomic.Bool // a fault: nothing is said any more, and nothing heard
+
 	waitersMu sync.Mutex
 	waiters   map[string]chan *waBinary.Node
 }
@@ -75,6 +78,10 @@ func (s *Server) serveChat(w http.ResponseWriter, r *http.Request) {
 	c.frames = newFrameReader(c.socket)
 	defer ws.CloseNow() //nolint:errcheck // it may be closed already
 	defer c.drop()
+	if s.book.silences("") {
+		c.swallow()
+		return
+	}
 	if err := c.greet(); err != nil {
 		s.log.Debug("handshake failed", "error", err)
 		return
@@ -150,6 +157,9 @@ func (c *conn) read() {
 }
 
 func (c *conn) handle(n *waBinary.Node) {
+	if c.silent.Load() {
+		return
+	}
 	handler, ok := c.srv.stanzas[n.Tag]
 	if !ok {
 		c.log.Info("stanza without a handler", "tag", n.Tag)
@@ -159,6 +169,7 @@ func (c *conn) handle(n *waBinary.Node) {
 		return // not linked yet, or refused: nothing else means anything
 	}
 	handler(c, n)
+	c.srv.state.note()
 }
 
 // send is where stanzas leave.
@@ -166,6 +177,9 @@ func (c *conn) send(n waBinary.Node) { c.sendEncoded(encode(n)) }
 
 // sendEncoded sends what encode has made.
 func (c *conn) sendEncoded(plain []byte) {
+	if c.silent.Load() {
+		return
+	}
 	if !c.outbox.put(outgoing{plain: plain, due: c.due()}) {
 		c.log.Warn("client does not read; dropped", "waiting", maxOutgoing)
 		c.drop()
@@ -190,8 +204,11 @@ func (c *conn) finish(n waBinary.Node) {
 	c.outbox.put(outgoing{plain: encode(n), due: c.due(), last: true, patience: patience})
 }
 
-func (c *conn) due() time.Time {
-	return time.Now().Add(time.Duration(c.srv.roundTrip.Load()))
+func (c *conn) due() time.Time { return c.srv.due() }
+
+// due is when an answer leaves that is ready now.
+func (s *Server) due() time.Time {
+	return time.Now().Add(time.Duration(s.roundTrip.Load() + s.extraDelay.Load()))
 }
 
 // write encrypts and writes what is sent. The frames' counter makes this the

@@ -12,9 +12,11 @@ type behaviour struct {
 	missing bool
 	off     bool
 	unread  bool
+	plays   bool
 	blocks  bool
 	name    string
 	answer  func(Received) string
+	fixed   string // what answer says, when it is always the same
 }
 
 // Contact is a person on WhatsApp, seen from outside. Its settings return it,
@@ -64,6 +66,12 @@ func (c *Contact) Reads(yes bool) *Contact {
 	return c.set(func(b *behaviour) { b.unread = !yes })
 }
 
+// Plays says whether the contact listens to the voice messages that it reads.
+// By default it does not.
+func (c *Contact) Plays(yes bool) *Contact {
+	return c.set(func(b *behaviour) { b.plays = yes })
+}
+
 // Blocked says whether the contact has blocked everybody: messages are taken
 // by the server and never delivered.
 func (c *Contact) Blocked(yes bool) *Contact {
@@ -79,10 +87,16 @@ func (c *Contact) Named(name string) *Contact {
 // answer, and nil ends the answering. The function runs on the goroutine of
 // the sender's connection with no lock held.
 func (c *Contact) AnswerWith(answer func(Received) string) *Contact {
-	return c.set(func(b *behaviour) { b.answer = answer })
+	return c.set(func(b *behaviour) { b.answer, b.fixed = answer, "" })
+}
+
+// Answers sets what the contact answers to every message; see AnswerWith.
+func (c *Contact) Answers(text string) *Contact {
+	return c.set(func(b *behaviour) { b.answer, b.fixed = func(Received) string { return text }, text })
 }
 
 func (c *Contact) set(change func(*behaviour)) *Contact {
+	defer c.account.srv.state.note()
 	c.account.mu.Lock()
 	defer c.account.mu.Unlock()
 	change(&c.account.behaviour)

@@ -26,6 +26,7 @@ type device struct {
 	mu       sync.Mutex // guards all below
 	oneTime  []preKey   // the oldest first
 	asked    bool       // more one-time keys were asked for
+	told     bool       // the key of the app state was shared
 	conn     *conn      // nil while offline
 	pending  *list.List // of *pendingStanza, the oldest first
 	index    map[stanzaKey]*list.Element
@@ -66,6 +67,7 @@ func (d *device) jid(server string) types.JID {
 // and keeps it until it is acknowledged.
 func (d *device) deliver(n waBinary.Node) {
 	stanza := &pendingStanza{key: keyOf(&n), plain: encode(n)}
+	d.account.srv.state.note()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if old := d.index[stanza.key]; old != nil {

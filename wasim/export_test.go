@@ -23,3 +23,6 @@ func (p *Phone) Pending(id uint16) int {
 	defer d.mu.Unlock()
 	return d.pending.Len()
 }
+
+// MediaAuth is what an upload must show.
+func MediaAuth() string { return mediaAuth() }

@@ -7,7 +7,8 @@ import (
 	waBinary "go.mau.fi/whatsmeow/binary"
 )
 
-// FaultPlan says what goes wrong. Its functions are called on the goroutine of
+// FaultPlan says what goes wrong, where Inject's table does not do: its
+// functions decide case by case. Its functions are called on the goroutine of
 // the connection they are about, with no lock held; nil lets everything pass.
 type FaultPlan struct {
 	// Login is asked when a device that is linked logs in.
@@ -15,6 +16,9 @@ type FaultPlan struct {
 	// Message is asked when a message of a client has arrived, before anything
 	// is done with it.
 	Message func(number string, device uint16, messageID string) MessageFault
+	// Media is asked when a file is uploaded (POST) or downloaded (GET); any
+	// status but zero is the answer.
+	Media func(method, kind string) (status int)
 }
 
 // LoginFault refuses a login with a <failure> stanza.
@@ -38,18 +42,32 @@ type MessageFault struct {
 // SetFaults replaces the plan for what happens from now on.
 func (s *Server) SetFaults(plan FaultPlan) { s.faults.Store(&plan) }
 
+// loginFault asks the plan, and where it lets the login pass, the faults that
+// were ordered by name.
 func (s *Server) loginFault(d *device) *LoginFault {
 	if ask := s.faults.Load().Login; ask != nil {
-		return ask(d.account.number, d.id)
+		if f := ask(d.account.number, d.id); f != nil {
+			return f
+		}
 	}
-	return nil
+	return s.book.login(d.account.number)
 }
 
-func (s *Server) messageFault(d *device, id string) MessageFault {
+// messageFault is the same for a message.
+func (s *Server) messageFault(d *device, m *clientMessage) MessageFault {
 	if ask := s.faults.Load().Message; ask != nil {
-		return ask(d.account.number, d.id, id)
+		if f := ask(d.account.number, d.id, m.id); f != (MessageFault{}) {
+			return f
+		}
 	}
-	return MessageFault{}
+	return s.book.message(d.account.number, m)
+}
+
+func (s *Server) mediaFault(method, kind string) int {
+	if ask := s.faults.Load().Media; ask != nil {
+		return ask(method, kind)
+	}
+	return 0
 }
 
 // stanza is the fault as the client gets it.

@@ -41,7 +41,7 @@ func stanzaTable() map[string]stanzaHandler {
 		"presence":  ignore,
 		"chatstate": ignore,
 		"ib":        ignore,
-		"call":      ignore,
+		"call":      (*conn).onCall,
 	}
 }
 
@@ -52,11 +52,13 @@ func iqTable() map[iqKey]iqHandler {
 	maps.Copy(table, accountIQs())
 	maps.Copy(table, preKeyIQs())
 	maps.Copy(table, usyncIQs())
+	maps.Copy(table, mediaIQs())
+	maps.Copy(table, groupIQs())
 	return table
 }
 
 // linkIQTable is the table for clients that are not linked yet.
-func linkIQTable() map[iqKey]iqHandler { return map[iqKey]iqHandler{} }
+func linkIQTable() map[iqKey]iqHandler { return codeIQs() }
 
 func (c *conn) onIQ(n *waBinary.Node) {
 	kind := str(n, "type")

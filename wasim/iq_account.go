@@ -10,25 +10,30 @@ func accountIQs() map[iqKey]iqHandler {
 	return map[iqKey]iqHandler{
 		{"w:p", "get", ""}:                       empty, // the sign of life
 		{"passive", "set", ""}:                   empty,
+		{"passive", "set", "active"}:             activate,
 		{"privacy", "set", "tokens"}:             empty,
+		{"privacy", "set", "privacy"}:            empty,
 		{"privacy", "get", "privacy"}:            privacySettings,
 		{"urn:xmpp:whatsapp:dirty", "set", ""}:   empty,
 		{"urn:xmpp:whatsapp:push", "set", ""}:    empty,
 		{"urn:xmpp:whatsapp:push", "get", ""}:    empty,
 		{"status", "set", ""}:                    empty,
+		{"status", "get", "privacy"}:             notSet,
 		{"disappearing_mode", "set", ""}:         empty,
 		{"disappearing_mode", "get", ""}:         empty,
 		{"blocklist", "get", ""}:                 blocklist,
-		{"w:profile:picture", "get", ""}:         noPicture,
+		{"blocklist", "set", ""}:                 blocklist,
+		{"w:profile:picture", "get", ""}:         notSet,
 		{"w:biz", "get", ""}:                     businessProfile,
-		{"w:sync:app:state", "set", "sync"}:      noAppState,
+		{"w:sync:app:state", "set", "sync"}:      syncAppState,
 		{"md", "set", "remove-companion-device"}: removeCompanion,
 	}
 }
 
 func empty(*conn, *waBinary.Node) ([]waBinary.Node, error) { return nil, nil }
 
-func noPicture(*conn, *waBinary.Node) ([]waBinary.Node, error) { return nil, errNotFound() }
+// notSet answers for what nobody has: a picture, say.
+func notSet(*conn, *waBinary.Node) ([]waBinary.Node, error) { return nil, errNotFound() }
 
 func privacySettings(*conn, *waBinary.Node) ([]waBinary.Node, error) {
 	names := []string{"readreceipts", "profile", "status", "online", "last", "groupadd", "calladd", "messages", "defense", "stickers"}
@@ -49,17 +54,6 @@ func businessProfile(_ *conn, iq *waBinary.Node) ([]waBinary.Node, error) {
 		Tag:     "business_profile",
 		Content: []waBinary.Node{{Tag: "profile", Attrs: waBinary.Attrs{"jid": jid(asked, "jid")}}},
 	}}, nil
-}
-
-// noAppState answers every collection as it was asked for: nothing is new.
-func noAppState(_ *conn, iq *waBinary.Node) ([]waBinary.Node, error) {
-	var collections []waBinary.Node
-	for _, asked := range children(child(iq, "sync")) {
-		collections = append(collections, waBinary.Node{
-			Tag: "collection", Attrs: waBinary.Attrs{"name": str(&asked, "name"), "version": str(&asked, "version")},
-		})
-	}
-	return []waBinary.Node{{Tag: "sync", Content: collections}}, nil
 }
 
 // removeCompanion is a client that logs out: its device is unlinked.

@@ -44,6 +44,7 @@ type linking struct {
 	refs  []string
 	keys  bundle // all but the one-time key
 	taken atomic.Bool
+	code  *codeLink // nil until the client asks for a code; guarded by Server.linkingMu
 }
 
 // beginLinking gives a client the codes to show.
@@ -175,6 +176,9 @@ func (a *account) link(ctx context.Context, c *conn, secret []byte) error {
 	a.mu.Lock()
 	a.devices[id] = d
 	a.mu.Unlock()
+	if err := a.srv.state.flush(); err != nil {
+		a.srv.log.Error("a new device may be forgotten", "number", a.number, "device", id, "error", err)
+	}
 	c.finish(streamError(restartCode, "")) // now log in
 	return nil
 }

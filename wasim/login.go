@@ -26,6 +26,10 @@ func (c *conn) login(payload *waWa6.ClientPayload) {
 		c.finish((&LoginFault{Reason: 401}).stanza())
 		return
 	}
+	if c.srv.book.silences(d.account.number) {
+		c.silent.Store(true)
+		return
+	}
 	if fault := c.srv.loginFault(d); fault != nil {
 		c.finish(fault.stanza())
 		return

@@ -25,6 +25,7 @@ type memStore struct {
 	lids       map[string]string // PN to LID
 	pns        map[string]string // LID to PN
 	senderKeys map[string][]byte
+	deleted    bool
 }
 
 var (
@@ -118,6 +119,20 @@ func (m *memStore) forgetSessions() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.sessions)
+}
+
+// DeleteDevice is called when the client has learned that it is unlinked.
+func (m *memStore) DeleteDevice(context.Context, *store.Device) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.deleted = true
+	return nil
+}
+
+func (m *memStore) isDeleted() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.deleted
 }
 
 func (m *memStore) generate() *keys.PreKey {

@@ -14,6 +14,7 @@ import (
 type clientMessage struct {
 	id     string
 	to     types.JID // a contact, or a group
+	group  *Group    // nil outside of groups
 	attrs  waBinary.Attrs
 	copies []deviceCopy
 	shared []sealed
@@ -112,7 +113,11 @@ func (c *conn) onMessage(n *waBinary.Node) {
 		c.log.Warn("message without an id or a recipient")
 		return
 	}
-	plan := c.srv.messageFault(c.device, m.id)
+	m.group = c.srv.groups.find(m.to)
+	plan := c.srv.messageFault(c.device, &m)
+	if plan.AckError == 0 {
+		plan.AckError = c.groupRefusal(&m)
+	}
 	if plan.DropBefore {
 		c.drop()
 		return
@@ -149,7 +154,7 @@ func (c *conn) spread(m *clientMessage) []arrival {
 	var taken []arrival
 	for _, one := range m.copies {
 		a := c.srv.recipient(one.to)
-		if a == nil {
+		if a == nil || m.group != nil && !m.group.has(a.number) {
 			continue
 		}
 		texts := slices.Concat(one.sealed, m.shared)

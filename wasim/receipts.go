@@ -92,13 +92,16 @@ func (c *conn) forwardReceipt(sender *account, n *waBinary.Node) {
 	attrs := waBinary.Attrs{"id": n.Attrs["id"], "t": now(), "type": n.Attrs["type"]}
 	if server == types.GroupServer {
 		attrs["from"], attrs["participant"] = jid(n, "to"), c.device.jid(types.HiddenUserServer)
-		attrs["participant_pn"] = c.device.account.pn
+		attrs["participant_pn"], attrs["addressing_mode"] = c.device.account.pn, "lid"
 	} else {
 		attrs["from"] = c.device.jid(server)
 		addAlternative(attrs, c.device.account, server)
 	}
 	forwarded := waBinary.Node{Tag: "receipt", Attrs: attrs, Content: n.Content}
 	target := jid(n, "to").Device
+	if one := jid(n, "participant"); !one.IsEmpty() {
+		target = one.Device
+	}
 	for _, d := range sender.companions() {
 		// A retry is for the device that encrypted, everything else for all.
 		if str(n, "type") != "retry" || d.id == target {

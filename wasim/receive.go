@@ -72,15 +72,29 @@ func (a *account) receive(m arrival) {
 	a.tell(m, "")
 	if !m.behaviour.unread {
 		a.tell(m, "read")
+		if m.behaviour.plays && content(r.Message).GetAudioMessage().GetPTT() {
+			a.tell(m, "played")
+		}
 	}
 	if m.behaviour.answer == nil {
 		return
 	}
 	if text := m.behaviour.answer(*r); text != "" {
-		if _, err := a.sendText(context.Background(), r.From, text); err != nil {
+		if err := a.answer(m, text); err != nil {
 			a.srv.log.Warn("contact cannot answer", "contact", a.number, "error", err)
 		}
 	}
+}
+
+// answer sends a text to where a message came from.
+func (a *account) answer(m arrival, text string) error {
+	message := &waE2E.Message{Conversation: &text}
+	if g := a.srv.groups.find(m.to); g != nil {
+		_, err := a.sendToGroup(context.Background(), g, message)
+		return err
+	}
+	_, err := a.sendMessage(context.Background(), m.from.account.number, message)
+	return err
 }
 
 // take opens a message and records it. It returns nil when the message was
@@ -103,12 +117,15 @@ func (a *account) take(m arrival) *Received {
 func (a *account) open(m arrival) (*waE2E.Message, error) {
 	message := &waE2E.Message{}
 	for _, text := range m.sealed {
-		plain, err := a.party.open(peer(m.from.account.number, m.from.id), text)
+		plain, err := a.unseal(m, text)
 		if err != nil {
 			return nil, err
 		}
 		message = &waE2E.Message{}
 		if err := proto.Unmarshal(plain, message); err != nil {
+			return nil, err
+		}
+		if err := a.learnSenderKey(m, message); err != nil {
 			return nil, err
 		}
 	}
@@ -187,7 +204,8 @@ func (a *account) receipt(m arrival, kind string) waBinary.Node {
 		attrs["type"] = kind
 	}
 	if m.to.Server == types.GroupServer {
-		attrs["from"], attrs["participant"], attrs["participant_pn"] = m.to, a.lid, a.pn
+		attrs["from"], attrs["addressing_mode"] = m.to, "lid"
+		attrs["participant"], attrs["participant_pn"] = a.lid, a.pn
 	} else {
 		server := m.to.Server
 		attrs["from"] = a.address(server)

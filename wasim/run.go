@@ -49,10 +49,11 @@ func startRun(s *Server, listener net.Listener) *run {
 	return r
 }
 
-// routes is every address that the server answers. Media adds its own here.
+// routes is every address that the server answers.
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws/chat", s.serveChat)
+	s.mediaRoutes(mux)
 	return mux
 }
 

@@ -23,10 +23,13 @@ const maxSent = 4096
 // sentMessage is a message of a contact, kept for clients that cannot open it
 // and for what becomes of it.
 type sentMessage struct {
-	to        *account
+	to        *account // nil in a group
+	group     *Group   // nil outside of groups
 	plain     []byte
 	kind      string
 	mediaType string
+	edit      string // which change to another message it is
+	category  string // "peer" between the devices of one account
 	retries   int
 	status    Sent
 }
@@ -34,8 +37,8 @@ type sentMessage struct {
 // Sent is what has become of a message of a contact.
 type Sent struct {
 	ID        string
-	To        string
-	Delivered bool // a client has taken it
+	To        string // a number, or the address of a group
+	Delivered bool   // a client has taken it
 	Read      bool
 	Played    bool
 }
@@ -62,8 +65,8 @@ func (a *account) sendMessage(ctx context.Context, to string, message *waE2E.Mes
 	if err != nil {
 		return "", fmt.Errorf("write a message: %w", err)
 	}
-	sent := sentMessage{to: recipient, plain: plain, status: Sent{ID: newMessageID(), To: recipient.number}}
-	sent.kind, sent.mediaType = kindOf(message)
+	sent := newSent(message, plain, recipient.number)
+	sent.to = recipient
 	a.keepSent(sent)
 	a.outgoing.Lock()
 	defer a.outgoing.Unlock()
@@ -81,19 +84,40 @@ func (a *account) sendTo(d *device, m sentMessage, renew bool, take func() bundl
 	if err != nil {
 		return err
 	}
-	server := d.kindFor(a.number)
-	attrs := waBinary.Attrs{
-		"id": m.status.ID, "from": a.address(server), "t": now(), "type": m.kind, "notify": a.behaves().name,
-	}
-	addAlternative(attrs, a, server)
 	enc := waBinary.Attrs{"v": "2", "type": text.kind, "mediatype": m.mediaType}
 	if m.retries > 0 {
 		enc["count"] = strconv.Itoa(m.retries)
 	}
-	d.deliver(waBinary.Node{Tag: "message", Attrs: attrs, Content: []waBinary.Node{{
+	d.deliver(waBinary.Node{Tag: "message", Attrs: a.stanzaAttrs(d, m), Content: []waBinary.Node{{
 		Tag: "enc", Attrs: enc, Content: text.data,
 	}}})
 	return nil
+}
+
+// newSent is a message that is about to be sent.
+func newSent(message *waE2E.Message, plain []byte, to string) sentMessage {
+	m := sentMessage{plain: plain, edit: editKind(message), status: Sent{ID: newMessageID(), To: to}}
+	m.kind, m.mediaType = kindOf(message)
+	return m
+}
+
+// stanzaAttrs says who sends a message to a device, and in which chat.
+func (a *account) stanzaAttrs(d *device, m sentMessage) waBinary.Attrs {
+	attrs := waBinary.Attrs{
+		"id": m.status.ID, "t": now(), "type": m.kind, "edit": m.edit, "category": m.category, "notify": a.behaves().name,
+	}
+	switch {
+	case m.group != nil:
+		attrs["from"], attrs["addressing_mode"] = m.group.id, "lid"
+		attrs["participant"], attrs["participant_pn"] = a.lid, a.pn
+	case m.to == a: // the phone to its own companion
+		attrs["from"] = a.pn
+	default:
+		server := d.kindFor(a.number)
+		attrs["from"] = a.address(server)
+		addAlternative(attrs, a, server)
+	}
+	return attrs
 }
 
 func (a *account) keepSent(m sentMessage) {
@@ -112,7 +136,7 @@ func (a *account) keepSent(m sentMessage) {
 func (a *account) sendAgain(d *device, id string, receipt *waBinary.Node) {
 	a.mu.Lock()
 	m := a.sent[id]
-	if m == nil || m.to != d.account || m.retries >= maxRetries {
+	if m == nil || !m.reaches(d.account) || m.retries >= maxRetries {
 		a.mu.Unlock()
 		return
 	}
@@ -125,9 +149,20 @@ func (a *account) sendAgain(d *device, id string, receipt *waBinary.Node) {
 	}
 	a.outgoing.Lock()
 	defer a.outgoing.Unlock()
+	if again.group != nil {
+		again.plain = a.withDistribution(again)
+	}
 	if err := a.sendTo(d, again, true, take); err != nil {
 		a.srv.log.Warn("message cannot be sent again", "contact", a.number, "message_id", id, "error", err)
 	}
+}
+
+// reaches reports whether a message is for the devices of an account.
+func (m *sentMessage) reaches(a *account) bool {
+	if m.group != nil {
+		return m.group.has(a.number)
+	}
+	return m.to == a
 }
 
 // newMessageID draws an id as phones do.
@@ -135,6 +170,7 @@ func newMessageID() string { return "3A" + strings.ToUpper(hex.EncodeToString(ra
 
 // kindOf returns the type of a message's stanza and the mediatype of its text.
 func kindOf(m *waE2E.Message) (kind, mediaType string) {
+	m = content(m)
 	switch {
 	case m.ReactionMessage != nil:
 		return "reaction", ""

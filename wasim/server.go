@@ -30,6 +30,7 @@ type Options struct {
 	Logger    *slog.Logger  // nil means no log
 	RoundTrip time.Duration // every answer leaves this much later; answers overlap and keep their order
 	MaxConns  int           // connections at the same time, 4096 when zero; more wait to be accepted
+	StateFile string        // where accounts, devices, sessions and queues outlive the process; empty: nowhere
 }
 
 // Server is a running simulator. Its methods may be called from any goroutine.
@@ -39,24 +40,35 @@ type Server struct {
 	authority *authority
 	noise     *noiseIdentity
 	transport *http.Transport
+	media     *mediaStore
 
 	// The tables are made by Start and never written again.
 	stanzas map[string]stanzaHandler
 	iqs     map[iqKey]iqHandler
 	linkIQs map[iqKey]iqHandler
 
-	roundTrip atomic.Int64
-	faults    atomic.Pointer[FaultPlan]
-	ids       atomic.Uint64
-	arrivals  atomic.Uint64
+	roundTrip  atomic.Int64
+	extraDelay atomic.Int64 // of FaultRoundTrip
+	faults     atomic.Pointer[FaultPlan]
+	book       faultBook
+	ids        atomic.Uint64
+	arrivals   atomic.Uint64
 
-	mu      sync.Mutex // guards addr, current, closed
-	addr    string
+	// addr is read by those whom stop waits for, so it is not under mu.
+	addr atomic.Pointer[string]
+
+	mu      sync.Mutex // guards current, closed, outage
 	current *run
 	closed  bool
+	outage  outage
 
 	accountsMu sync.RWMutex
 	accounts   map[string]*account
+
+	calls  calls
+	groups groupBook
+
+	state *stateFile // nil without Options.StateFile
 
 	linkingMu sync.Mutex
 	linking   map[[32]byte]*conn // clients that show a QR code, by Noise key
@@ -77,9 +89,9 @@ func Start(opts Options) (*Server, error) {
 		stanzas:   stanzaTable(),
 		iqs:       iqTable(),
 		linkIQs:   linkIQTable(),
-		addr:      opts.Addr,
 		accounts:  map[string]*account{},
 		linking:   map[[32]byte]*conn{},
+		media:     newMediaStore(maxMediaTotal),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -87,24 +99,25 @@ func Start(opts Options) (*Server, error) {
 	if s.maxConns == 0 {
 		s.maxConns = defaultMaxConns
 	}
-	if s.addr == "" {
-		s.addr = "127.0.0.1:0"
+	addr := opts.Addr
+	if addr == "" {
+		addr = "127.0.0.1:0"
 	}
+	s.addr.Store(&addr)
 	s.SetRoundTrip(opts.RoundTrip)
 	s.faults.Store(&FaultPlan{})
 	s.transport = s.newTransport()
-	if err := s.listen(); err != nil {
+	if err := s.openState(opts.StateFile); err != nil {
 		return nil, err
+	}
+	if err := s.listen(); err != nil {
+		return nil, errors.Join(err, s.state.close())
 	}
 	return s, nil
 }
 
 // Addr returns the address that the server listens on.
-func (s *Server) Addr() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.addr
-}
+func (s *Server) Addr() string { return *s.addr.Load() }
 
 // Close drops every connection, stops listening and waits for all that the
 // server has started. A second Close does nothing.
@@ -115,8 +128,9 @@ func (s *Server) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.endOutageLocked()
 	s.transport.CloseIdleConnections()
-	return s.current.stop()
+	return errors.Join(s.current.stop(), s.media.close(), s.state.close())
 }
 
 // Restart drops every connection and the listener, and listens again on the
@@ -130,6 +144,7 @@ func (s *Server) Restart() error {
 	if err := s.current.stop(); err != nil {
 		return err
 	}
+	s.endOutageLocked()
 	return s.listenLocked()
 }
 
@@ -177,11 +192,12 @@ func (s *Server) listen() error {
 }
 
 func (s *Server) listenLocked() error {
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.addr)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.Addr())
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	s.addr = listener.Addr().String()
+	addr := listener.Addr().String()
+	s.addr.Store(&addr)
 	s.current = startRun(s, listener)
 	return nil
 }

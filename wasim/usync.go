@@ -14,6 +14,9 @@ func usyncIQs() map[iqKey]iqHandler {
 }
 
 func usync(c *conn, iq *waBinary.Node) ([]waBinary.Node, error) {
+	if err := c.srv.book.lookup(c.device.account.number); err != nil {
+		return nil, err
+	}
 	asked := child(iq, "usync")
 	query := child(asked, "query")
 	var users []waBinary.Node
