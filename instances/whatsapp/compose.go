@@ -3,10 +3,9 @@ package whatsapp
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
-
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
+	"google.golang.org/protobuf/proto"
 
 	"portaria/messaging"
 )

@@ -7,9 +7,8 @@ import (
 	"io"
 	"os"
 
-	"google.golang.org/protobuf/proto"
-
 	"go.mau.fi/whatsmeow"
+	"google.golang.org/protobuf/proto"
 
 	"portaria/messaging"
 )

@@ -79,7 +79,7 @@ func (l *link) greet(ctx context.Context, people []types.JID) (map[types.JID]boo
 			ready[device] = true
 		}
 	}
-	for device, bundle := range l.client.DangerousInternals().FetchPreKeysNoError(ctx, missing) {
+	for device, bundle := range internals(l.client).FetchPreKeysNoError(ctx, missing) {
 		if bundle == nil {
 			continue
 		}
@@ -103,7 +103,7 @@ func (l *link) establish(ctx context.Context, device types.JID, bundle *prekey.B
 		return err
 	}
 	// The person has another phone. WhatsApp's own apps trust it, and so do we.
-	if err := l.client.DangerousInternals().ClearUntrustedIdentity(ctx, device); err != nil {
+	if err := internals(l.client).ClearUntrustedIdentity(ctx, device); err != nil {
 		return err
 	}
 	return builder.ProcessBundle(ctx, bundle)

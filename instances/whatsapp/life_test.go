@@ -1,6 +1,7 @@
 package whatsapp_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -28,25 +29,28 @@ func (p *phone) reasons(after int) (all []string) {
 // Each refusal of a login has its state, and only those that time mends are
 // tried again.
 func TestRefusedLogins(t *testing.T) {
-	for name, c := range map[string]struct {
+	w := newWorld(t, quick)
+	p := w.linked(ours)
+	for _, c := range []struct {
 		fault    wasim.LoginFault
 		want     string
 		unlinked bool
 		back     bool
 	}{
-		"401":            {wasim.LoginFault{Reason: 401}, "logged_out unauthorized", true, false},
-		"403":            {wasim.LoginFault{Reason: 403}, "logged_out unauthorized", true, false},
-		"406":            {wasim.LoginFault{Reason: 406}, "logged_out unauthorized", true, false},
-		"402":            {wasim.LoginFault{Reason: 402, Code: 101, Expire: time.Second}, "restricted temporary_ban", false, true},
-		"402 for good":   {wasim.LoginFault{Reason: 402, Code: 101}, "banned banned", false, false},
-		"405":            {wasim.LoginFault{Reason: 405}, "disconnected client_outdated", false, false},
-		"500":            {wasim.LoginFault{Reason: 500}, "disconnected connection_lost", false, true},
-		"503":            {wasim.LoginFault{Reason: 503}, "disconnected connection_lost", false, true},
-		"an unknown one": {wasim.LoginFault{Reason: 409}, "disconnected server_error", false, true},
+		{wasim.LoginFault{Reason: 402, Code: 101, Expire: time.Second}, "restricted temporary_ban", false, true},
+		{wasim.LoginFault{Reason: 402, Code: 101}, "banned banned", false, false},
+		{wasim.LoginFault{Reason: 405}, "disconnected client_outdated", false, false},
+		{wasim.LoginFault{Reason: 500}, "disconnected connection_lost", false, true},
+		{wasim.LoginFault{Reason: 503}, "disconnected connection_lost", false, true},
+		{wasim.LoginFault{Reason: 409}, "disconnected server_error", false, true},
+		{wasim.LoginFault{Reason: 403}, "logged_out unauthorized", true, false},
+		{wasim.LoginFault{Reason: 406}, "logged_out unauthorized", true, false},
+		{wasim.LoginFault{Reason: 401}, "logged_out unauthorized", true, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, quick)
-			p := w.linked(ours)
+		t.Run(fmt.Sprint(c.fault.Reason, c.fault.Expire), func(t *testing.T) {
+			if w.journal.follow(&p.facts); !p.facts.Linked() {
+				p = w.linked(ours)
+			}
 			w.sim.SetFaults(wasim.FaultPlan{Login: func(string, uint16) *wasim.LoginFault { return &c.fault }})
 			before := len(p.changes())
 			p.ask(messaging.AskRestart)

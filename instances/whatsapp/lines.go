@@ -2,11 +2,13 @@ package whatsapp
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
 
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 )
 
 const (
@@ -106,9 +108,20 @@ func (c *channel) hangUp(client *whatsmeow.Client, cut context.CancelFunc) {
 	c.lines.close()
 	notice := time.NewTicker(noticeInterval)
 	defer notice.Stop()
-	for deadline := time.Now().Add(hangUpPatience); client.IsConnected() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(hangUpPatience); !isDown(client) && time.Now().Before(deadline); {
 		<-notice.C
 	}
 	cut()
 	client.Disconnect()
+}
+
+// isDown reports whether a client has done with its connection. A client that
+// only says that it is not connected may still be about it.
+func isDown(client *whatsmeow.Client) bool {
+	if client.IsConnected() {
+		return false
+	}
+	// There is nothing that this could be sent on.
+	err := internals(client).SendNode(context.Background(), waBinary.Node{Tag: "ib"})
+	return errors.Is(err, whatsmeow.ErrNotConnected)
 }

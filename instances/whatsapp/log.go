@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
 
 	waLog "go.mau.fi/whatsmeow/util/log"
 )
@@ -37,9 +38,14 @@ func (l clientLog) Debugf(string, ...any) {}
 // Sub implements waLog.Logger.
 func (l clientLog) Sub(string) waLog.Logger { return l }
 
+// longNumber is what may be somebody's phone number.
+var longNumber = regexp.MustCompile(`[0-9]{4,}([0-9]{4})`)
+
+// shorten makes a foreign text fit to be logged: not too long, and without whole
+// phone numbers.
 func shorten(text string) string {
-	if len(text) <= maxLogBytes {
-		return text
+	if len(text) > maxLogBytes {
+		text = text[:maxLogBytes] + "…"
 	}
-	return text[:maxLogBytes] + "…"
+	return longNumber.ReplaceAllString(text, "…$1")
 }

@@ -211,7 +211,7 @@ func (s *codes) next(ctx context.Context) error {
 }
 
 func (s *codes) typed(ctx context.Context, phone string) error {
-	ask, cancel := context.WithTimeout(ctx, s.channel.timing.Lookup)
+	ask, cancel := context.WithTimeout(ctx, s.channel.timing.Connect)
 	defer cancel()
 	code, err := s.client.PairPhone(ask, phone, true, whatsmeow.PairClientChrome, pairName)
 	if err != nil {

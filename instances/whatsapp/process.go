@@ -46,6 +46,7 @@ func (l signalLog) Configure(_ string) {}
 func (l signalLog) Warning(caller, text string) {
 	l.log.Debug("signal", "caller", caller, "text", shorten(text))
 }
+
 func (l signalLog) Error(caller, message string) {
 	l.log.Debug("signal", "caller", caller, "text", shorten(message))
 }

@@ -63,7 +63,7 @@ func (c *channel) lookUpMessages(waIDs []string) (map[string]string, bool) {
 			return nil, false
 		}
 		c.log.Error("messages of receipts not found; trying again", "error", err)
-		if !c.pause(c.ctx, backoff(failures, recordMin, recordMax)) {
+		if !c.pause(c.ctx, backoff(failures, firstRecordDelay, lastRecordDelay)) {
 			return nil, false
 		}
 	}

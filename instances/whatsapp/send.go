@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.mau.fi/whatsmeow"
@@ -99,6 +100,9 @@ func (s *sending) try(ctx context.Context, m *messaging.Outgoing) messaging.Outc
 	}
 	s.recent.add(m.WAMessageID, m.MessageID)
 	if err := s.carry(ctx, &p, m, message); err != nil {
+		if errors.Is(err, errUnreadable) {
+			s.people.forget(m.To.WAID) // who has another phone is greeted again
+		}
 		return s.judge(ctx, m, err)
 	}
 	return messaging.Outcome{Verdict: messaging.Accepted, At: s.now()}
@@ -134,7 +138,7 @@ func (p *person) guarded() types.JID {
 func (s *sending) alive(ctx context.Context) bool {
 	limited, cancel := context.WithTimeout(ctx, s.timing.Ping)
 	defer cancel()
-	answered, _ := s.link.client.DangerousInternals().SendKeepAlive(limited)
+	answered, _ := internals(s.link.client).SendKeepAlive(limited)
 	if answered || ctx.Err() != nil {
 		return answered
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/go-json-experiment/json"
-
 	"go.mau.fi/whatsmeow/types"
 )
 

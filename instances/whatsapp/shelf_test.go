@@ -62,3 +62,9 @@ func (s *shelf) KeepInbound(_ context.Context, _ string, _ messaging.Environment
 	}
 	return s.put(mime, filename, text), nil
 }
+
+func (s *shelf) opened() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opens
+}

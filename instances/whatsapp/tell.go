@@ -9,8 +9,8 @@ import (
 
 // The delays between two tries to record something.
 const (
-	recordMin = 100 * time.Millisecond
-	recordMax = 5 * time.Second
+	firstRecordDelay = 100 * time.Millisecond
+	lastRecordDelay  = 5 * time.Second
 )
 
 // told is what life has last recorded of the instance.
@@ -70,7 +70,7 @@ func (c *channel) record(ctx context.Context, records ...messaging.Record) bool 
 			return false
 		}
 		c.log.Error("not recorded; trying again", "records", len(records), "error", err)
-		if !c.pause(ctx, backoff(failures, recordMin, recordMax)) {
+		if !c.pause(ctx, backoff(failures, firstRecordDelay, lastRecordDelay)) {
 			return false
 		}
 	}

@@ -35,7 +35,7 @@ type Timing struct {
 
 func (t Timing) withDefaults() Timing {
 	for field, value := range map[*time.Duration]time.Duration{
-		&t.Ack: 5 * time.Second, &t.Ping: 2 * time.Second, &t.Lookup: 10 * time.Second, &t.Connect: time.Minute,
+		&t.Ack: 5 * time.Second, &t.Ping: 2 * time.Second, &t.Lookup: 5 * time.Second, &t.Connect: time.Minute,
 		&t.ReconnectMin: time.Second, &t.ReconnectMax: time.Minute, &t.Pairing: 160 * time.Second, &t.Logout: 15 * time.Second,
 		&t.ColdHold: time.Hour, &t.Upload: 2 * time.Minute, &t.Download: time.Minute,
 		&t.RetryMin: time.Second, &t.RetryMax: 5 * time.Minute,
