@@ -149,6 +149,9 @@ func (g *gatewayProcess) try(key, method, path, body, idempotencyKey string, out
 	if err != nil {
 		return r.StatusCode, err
 	}
+	if r.StatusCode >= http.StatusBadRequest {
+		return r.StatusCode, fmt.Errorf("%s", b)
+	}
 	envelope := struct {
 		Data any `json:"data"`
 	}{out}
