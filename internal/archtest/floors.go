@@ -60,7 +60,7 @@ var fences = []fence{
 	{
 		what:    "whatsmeow",
 		imports: []string{"go.mau.fi/whatsmeow"},
-		folders: []string{"instances/whatsapp", "wasim"},
+		folders: []string{"instances/whatsapp", "wasim", "internal/bench"}, // bench: the bare client that ours is measured against
 	},
 }
 
