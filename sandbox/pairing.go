@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -104,19 +105,16 @@ func (d *Driver) show(ctx context.Context, facts *messaging.Instance, ends time.
 }
 
 // Scan is the simulated phone: it scans the code that an instance shows, or
-// types it, and so links itself. An instance that had a phone gets the same one.
+// types it, and so links itself. A code is typed on the phone that it was asked
+// for; a QR is scanned by the phone that the instance had, if it had one.
 // Fault: ErrNotPairing.
 func (d *Driver) Scan(ctx context.Context, instance messaging.TestInstance) error {
 	facts := instance.Instance()
 	if facts.State != messaging.InstancePairing {
 		return ErrNotPairing
 	}
-	phone := facts.Phone
-	switch {
-	case phone != "":
-	case facts.PairPhone != "":
-		phone = facts.PairPhone
-	default:
+	phone := cmp.Or(facts.PairPhone, facts.Phone)
+	if phone == "" {
 		phone = messaging.NewSandboxPhone()
 	}
 	return d.reporter.Report(ctx, messaging.InstanceChange{

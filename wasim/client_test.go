@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,7 +65,13 @@ func newClient(t testing.TB, s *wasim.Server, device *store.Device) *client {
 	c.SetPreLoginHTTPClient(s.HTTPClient())
 	c.SetMediaHTTPClient(s.HTTPClient())
 	c.AddEventHandler(c.note)
-	t.Cleanup(c.Disconnect)
+	// A Disconnect that meets whatsmeow in the middle of a try to reconnect is forgotten, and the client tries for ever.
+	var ended atomic.Bool
+	c.AutoReconnectHook = func(error) bool { return !ended.Load() }
+	t.Cleanup(func() {
+		ended.Store(true)
+		c.Disconnect()
+	})
 	return c
 }
 

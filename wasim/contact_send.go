@@ -22,7 +22,8 @@ func (c *Contact) SendMedia(ctx context.Context, to, kind, mimeType, caption str
 }
 
 // SendReaction reacts to a message of the chat with an account, whoever sent
-// it; an empty emoji takes the reaction back.
+// it; an empty emoji takes the reaction back. (In a group, all of this is
+// Group.Send's.)
 func (c *Contact) SendReaction(ctx context.Context, to, messageID, emoji string) (id string, err error) {
 	return c.Send(ctx, to, &waE2E.Message{ReactionMessage: &waE2E.ReactionMessage{
 		Key: c.account.keyFor(to, messageID), Text: &emoji, SenderTimestampMS: proto.Int64(time.Now().UnixMilli()),

@@ -30,7 +30,7 @@ type receivedView struct {
 func viewReceived(r Received) receivedView {
 	v := receivedView{
 		ID: r.WAMessageID, From: r.From, Device: r.Device, To: r.To, Group: r.Group,
-		At: r.At.UTC(), Order: r.Order, Retries: r.Retries, Copies: r.Copies,
+		At: r.At.UTC().Truncate(time.Millisecond), Order: r.Order, Retries: r.Retries, Copies: r.Copies,
 	}
 	v.describe(unwrapped(r.Message))
 	return v

@@ -92,18 +92,14 @@ func keyOf(n *waBinary.Node) stanzaKey {
 	return key
 }
 
-// acknowledged forgets a stanza that the client has dealt with, and reports
-// whether it was waiting for that.
-func (d *device) acknowledged(key stanzaKey) bool {
+// acknowledged forgets a stanza that the client has dealt with.
+func (d *device) acknowledged(key stanzaKey) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	element := d.index[key]
-	if element == nil {
-		return false
+	if element := d.index[key]; element != nil {
+		delete(d.index, key)
+		d.pending.Remove(element)
 	}
-	delete(d.index, key)
-	d.pending.Remove(element)
-	return true
 }
 
 // attach makes c the device's connection, sends what is pending and returns

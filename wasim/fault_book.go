@@ -34,27 +34,18 @@ func (s *Server) Inject(f Fault) (met int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	switch f.Name {
-	case FaultRoundTrip:
-		s.extraDelay.Store(int64(f.Delay))
-		return 0, nil
-	case FaultOutage:
-		return 0, s.goDown(f.For)
-	case FaultDeviceRemoved:
-		return s.removeDevices(f, kind), nil
+	if kind.whole != nil {
+		return kind.whole(s, f)
 	}
 	if kind.When != AtOnce {
 		if err := s.book.add(f, kind); err != nil {
 			return 0, err
 		}
 	}
-	struck := s.connections(f.Number)
-	if f.Name == FaultHalfOpen {
-		kind.strike = func(c *conn, _ Fault) { c.silent.Store(true) }
-	}
 	if kind.strike == nil {
 		return 0, nil
 	}
+	struck := s.connections(f.Number)
 	for _, c := range struck {
 		kind.strike(c, f)
 	}
@@ -74,18 +65,17 @@ func (s *Server) ClearFaults() error {
 func (s *Server) Faults() []Fault { return s.book.list() }
 
 // removeDevices unlinks the devices of an account, or of all.
-func (s *Server) removeDevices(f Fault, kind faultKind) int {
-	met := 0
+func (s *Server) removeDevices(f Fault) (met int, err error) {
 	for _, a := range s.accountsOf(f.Number) {
 		for _, d := range a.companions() {
 			a.unlink(d)
 			if c := d.connection(); c != nil {
-				kind.strike(c, f)
+				c.finish(streamError("401", "device_removed"))
 				met++
 			}
 		}
 	}
-	return met
+	return met, nil
 }
 
 // connections returns the connections of an account's clients, or of all.
@@ -220,6 +210,14 @@ func (b *faultBook) lookup(number string) error {
 		return &iqError{tooMany, "rate-overlimit"}
 	}
 	return &iqError{f.Code, "refused"}
+}
+
+// media returns the status that a file is refused with, or zero.
+func (b *faultBook) media() int {
+	if f := b.take(AtMedia, "", nil); f != nil {
+		return f.Code
+	}
+	return 0
 }
 
 // silences reports whether a connection of an account gets no word. The empty

@@ -27,6 +27,7 @@ const (
 	FaultLostFrame      FaultName = "lost-frame"
 	FaultDuplicateFrame FaultName = "duplicate-frame"
 	FaultLookupError    FaultName = "lookup-error"
+	FaultMediaError     FaultName = "media-error"
 	FaultRoundTrip      FaultName = "round-trip"
 	FaultHalfOpen       FaultName = "half-open"
 	FaultOutage         FaultName = "outage"
@@ -41,6 +42,7 @@ const (
 	AtLogin   Moment = "at a login"       // each of the next Count logins
 	AtMessage Moment = "at a message"     // each of the next Count messages of a client
 	AtLookup  Moment = "at a lookup"      // each of the next Count questions about numbers or devices
+	AtMedia   Moment = "at a file"        // each of the next Count uploads and downloads
 	Standing  Moment = "until it is over" // for a time, or until ClearFaults
 )
 
@@ -74,13 +76,15 @@ type FaultKind struct {
 	Client  string // what whatsmeow does
 }
 
-// faultKind adds to a kind what it does; one of the functions is set, or none
-// when the server as a whole is struck.
+// faultKind adds to a kind what it does: to each connection of the moment, to
+// a login, to a message, or to the server as a whole. None of them is set when
+// the code is all there is to it.
 type faultKind struct {
 	FaultKind
 	strike  func(c *conn, f Fault)
 	login   func(f Fault) *LoginFault
 	message func(f Fault) MessageFault
+	whole   func(s *Server, f Fault) (met int, err error)
 }
 
 // FaultKinds returns the table of all faults.
@@ -101,32 +105,42 @@ func connectionFaults() []faultKind {
 	return []faultKind{
 		{
 			FaultKind: FaultKind{
-				FaultDrop, AtOnce, []string{"number"}, 0,
+				FaultDrop, AtOnce,
+				[]string{"number"},
+				0,
 				"ends the connection without a word", "Disconnected; connects again at once",
 			},
 			strike: func(c *conn, _ Fault) { c.drop() },
 		}, {
 			FaultKind: FaultKind{
-				FaultStreamError, AtOnce, []string{"code", "number"}, 1,
+				FaultStreamError, AtOnce,
+				[]string{"code", "number"},
+				1,
 				"ends the stream with this code: 515, 503, or another",
 				"515: connects again silently; 503: Disconnected, connects again; else StreamError",
 			},
 			strike: func(c *conn, f Fault) { c.finish(streamError(strconv.Itoa(f.Code), "")) },
 		}, {
 			FaultKind: FaultKind{
-				FaultReplaced, AtOnce, []string{"number"}, 0,
+				FaultReplaced, AtOnce,
+				[]string{"number"},
+				0,
 				"says that another client has taken the stream over", "StreamReplaced; stays away",
 			},
 			strike: func(c *conn, _ Fault) { c.finish(streamError("", "replaced")) },
 		}, {
 			FaultKind: FaultKind{
-				FaultDeviceRemoved, AtOnce, []string{"number"}, 0,
+				FaultDeviceRemoved, AtOnce,
+				[]string{"number"},
+				0,
 				"unlinks the devices, also those that are offline", "LoggedOut; forgets its session, at once or at its next login",
 			},
-			strike: func(c *conn, _ Fault) { c.finish(streamError("401", "device_removed")) },
+			whole: (*Server).removeDevices,
 		}, {
 			FaultKind: FaultKind{
-				FaultLoginFailure, AtLogin, []string{"code", "number", "ban", "expire", "count", "for"}, 1,
+				FaultLoginFailure, AtLogin,
+				[]string{"code", "number", "ban", "expire", "count", "for"},
+				1,
 				"refuses the login: 401, 403, 406, 402 (banned for a time), 405 (outdated), 500, 503, or another",
 				"401, 403, 406: LoggedOut; 402: TemporaryBan; 405: ClientOutdated; 500, 503: tries again; else ConnectFailure",
 			},
@@ -172,23 +186,50 @@ func messageFaults() []faultKind {
 
 func serverFaults() []faultKind {
 	return []faultKind{
-		{FaultKind: FaultKind{
-			FaultLookupError, AtLookup, []string{"code", "number", "count", "for"}, 1,
-			"refuses to tell who is on WhatsApp and with which devices: 429, or another", "IQError: status 429",
-		}},
-		{FaultKind: FaultKind{
-			FaultRoundTrip, Standing, []string{"delay"}, 0,
-			"delays every answer by this much; none ends it", "everything takes as long",
-		}},
-		{FaultKind: FaultKind{
-			FaultHalfOpen, Standing, []string{"number", "for"}, 0,
-			"takes connections and says nothing; those that it struck stay silent for ever",
-			"KeepAliveTimeout after 30 s, connects again after 3 min; a new connection fails after 20 s",
-		}},
-		{FaultKind: FaultKind{
-			FaultOutage, Standing, []string{"for"}, 0,
-			"drops everything and refuses connections", "Disconnected; tries again after 0, 2, 4, 6 … s",
-		}},
+		{
+			FaultKind: FaultKind{
+				FaultLookupError, AtLookup,
+				[]string{"code", "number", "count", "for"},
+				1,
+				"refuses to tell who is on WhatsApp and with which devices: 429, or another", "IQError: status 429",
+			},
+		}, {
+			FaultKind: FaultKind{
+				FaultMediaError, AtMedia,
+				[]string{"code", "count", "for"},
+				1,
+				"answers an upload or a download of anybody with this status",
+				"downloads: 429 and 5xx are tried again after 1 … 5 s; uploads fail",
+			},
+		}, {
+			FaultKind: FaultKind{
+				FaultRoundTrip, Standing,
+				[]string{"delay"},
+				0,
+				"delays every answer by this much; none ends it", "everything takes as long",
+			},
+			whole: func(s *Server, f Fault) (int, error) {
+				s.extraDelay.Store(int64(f.Delay))
+				return 0, nil
+			},
+		}, {
+			FaultKind: FaultKind{
+				FaultHalfOpen, Standing,
+				[]string{"number", "for"},
+				0,
+				"takes connections and says nothing; those that it struck stay silent for ever",
+				"KeepAliveTimeout after 30 s, connects again after 3 min; a new connection fails after 20 s",
+			},
+			strike: func(c *conn, _ Fault) { c.silent.Store(true) },
+		}, {
+			FaultKind: FaultKind{
+				FaultOutage, Standing,
+				[]string{"for"},
+				0,
+				"drops everything and refuses connections", "Disconnected; tries again after 0, 2, 4, 6 … s",
+			},
+			whole: func(s *Server, f Fault) (int, error) { return 0, s.goDown(f.For) },
+		},
 	}
 }
 

@@ -3,6 +3,7 @@ package wasim_test
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -262,6 +263,20 @@ func TestLookupErrorIsToldToWhoAsks(t *testing.T) {
 	}
 }
 
+// TestMediaErrorRefusesFiles, and no message that has none.
+func TestMediaErrorRefusesFiles(t *testing.T) {
+	s := start(t, wasim.Options{})
+	c := paired(t, s, own)
+	inject(t, s, wasim.Fault{Name: wasim.FaultMediaError, Code: 507})
+	c.mustText(friend, "no file")
+	if _, err := c.Upload(t.Context(), []byte("a picture"), whatsmeow.MediaImage); err == nil || !strings.Contains(err.Error(), "507") {
+		t.Errorf("the upload ended with %v", err)
+	}
+	if _, err := c.Upload(t.Context(), []byte("a picture"), whatsmeow.MediaImage); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRoundTripDelaysEverything.
 func TestRoundTripDelaysEverything(t *testing.T) {
 	s := start(t, wasim.Options{})
@@ -293,6 +308,7 @@ func TestOutageRefusesAndEnds(t *testing.T) {
 		t.Errorf("listens on %s afterwards, want %s", s.Addr(), address)
 	}
 	c.mustText(friend, "after")
+	c.Disconnect()
 	for _, end := range []func() error{s.ClearFaults, s.Restart, s.Close} {
 		inject(t, s, wasim.Fault{Name: wasim.FaultOutage})
 		if err := end(); err != nil {
@@ -388,7 +404,16 @@ func TestEveryFaultIsExplained(t *testing.T) {
 		}
 		seen[k.Name] = true
 	}
-	if len(seen) != 15 {
+	if len(seen) != 16 {
 		t.Errorf("%d faults", len(seen))
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range seen {
+		if !strings.Contains(string(readme), "\n| `"+string(name)+"` |") {
+			t.Errorf("%s is not in the README's table", name)
+		}
 	}
 }

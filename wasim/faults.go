@@ -63,11 +63,14 @@ func (s *Server) messageFault(d *device, m *clientMessage) MessageFault {
 	return s.book.message(d.account.number, m)
 }
 
+// mediaFault is the same for a file.
 func (s *Server) mediaFault(method, kind string) int {
 	if ask := s.faults.Load().Media; ask != nil {
-		return ask(method, kind)
+		if status := ask(method, kind); status != 0 {
+			return status
+		}
 	}
-	return 0
+	return s.book.media()
 }
 
 // stanza is the fault as the client gets it.

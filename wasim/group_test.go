@@ -262,9 +262,10 @@ func TestMemberThatCannotDecryptAsksAgain(t *testing.T) {
 	}
 	c.mustGroupText(g, "one")
 	say("first")
-	c.mustGroupText(g, "so that the session is acknowledged")
+	id := c.mustGroupText(g, "so that the session is acknowledged")
+	await(c, receiptFor(id, types.ReceiptTypeRead)) // it has been opened
 	contact.ForgetSessions()
-	id := c.mustGroupText(g, "two")
+	id = c.mustGroupText(g, "two")
 	await(c, receiptFor(id, types.ReceiptTypeRead))
 	c.mustGroupText(g, "three")
 	got := wantTexts(t, contact.Received, "one", "so that the session is acknowledged", "two", "three")

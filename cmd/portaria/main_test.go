@@ -5,11 +5,24 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"portaria/instances/whatsapp"
 	"portaria/internal/testpg"
+	"portaria/wasim"
 )
 
 // TestMain makes this test binary serve as the real program too: in the tests,
 // "portaria" on the PATH is a copy of it that runs main.
 func TestMain(m *testing.M) {
-	testscript.Main(testpg.Around(m), map[string]func(){"portaria": main})
+	testscript.Main(rehearsed{testpg.Around(m)}, map[string]func(){"portaria": main})
+}
+
+// rehearsed prepares whatsmeow for tests that have the gateway, and the simulated
+// server, in this process.
+type rehearsed struct{ testpg.Runner }
+
+// Run implements testpg.Runner.
+func (r rehearsed) Run() int {
+	rootKey := wasim.RootKey()
+	whatsapp.Prepare(whatsapp.Process{RootKey: &rootKey})
+	return r.Runner.Run()
 }
