@@ -67,6 +67,9 @@ func newAPIClient(base, token string, patience time.Duration) (*apiClient, error
 	if err != nil {
 		return nil, err
 	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, usageError("--api-key: a key is one word; what was given has spaces, line breaks or other signs in it")
+	}
 	return &apiClient{base: base, token: token, http: http.Client{
 		Timeout: patience + answerGrace,
 		// The API never redirects, and a key must not follow where strangers point.

@@ -116,3 +116,12 @@ func FuzzReadAnswer(f *testing.F) {
 		}
 	})
 }
+
+// Two keys in one variable are a slip of a script, not an unreachable server.
+func TestAKeyThatIsNoWordIsRefusedBeforeItIsSent(t *testing.T) {
+	for _, token := range []string{"sk_test_a\nsk_test_b", "sk_test_a ", "sk_tést"} {
+		if _, err := newAPIClient("http://127.0.0.1:1", token, time.Second); err == nil || !strings.Contains(err.Error(), "one word") {
+			t.Errorf("newAPIClient(%q) = %v", token, err)
+		}
+	}
+}
