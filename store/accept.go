@@ -45,17 +45,6 @@ func (s *Store) Accept(ctx context.Context, a outbox.Acceptance, accepted func(p
 	return s.committer.submit(ctx, stationAccept, p, func() { accepted(p.position) })
 }
 
-// hasMessage reports whether an acceptance is durable: its message is stored at
-// its place.
-func (s *Store) hasMessage(a *acceptance) (bool, error) {
-	const q = `SELECT COUNT(*) FROM messages WHERE workspace_id = $1 AND environment = $2 AND id = $3 AND position = $4`
-	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
-	defer cancel()
-	var n int
-	err := s.r.GetContext(ctx, &n, q, a.message.WorkspaceID, string(a.message.Environment), a.message.ID, a.position)
-	return n > 0, err
-}
-
 type acceptance struct {
 	message  storedMessage
 	claim    *messaging.Claim

@@ -54,8 +54,9 @@ type batchConn struct {
 	stmts map[string]*sql.Stmt
 	texts map[textKey]string // of multi-row statements
 
-	opened   bool   // BEGIN has been said
-	held     []held // what goes together with the next statement
+	last     backend // who works on what was said on the connection, or on the one before it
+	opened   bool    // BEGIN has been said
+	held     []held  // what goes together with the next statement
 	composed map[composition]string
 }
 
@@ -129,6 +130,10 @@ func (b *batchConn) connect(ctx context.Context) error {
 	}
 	b.conn, b.stmts, b.texts = conn, make(map[string]*sql.Stmt), make(map[textKey]string)
 	b.composed = make(map[composition]string)
+	if b.last, err = b.store.engine.backend(ctx, conn); err != nil {
+		b.close()
+		return err
+	}
 	for _, q := range b.store.engine.session {
 		if _, err := conn.ExecContext(ctx, q); err != nil {
 			b.close()
@@ -161,7 +166,7 @@ func (b *batchConn) close() {
 	// ErrBadConn keeps the pool from handing out a connection with an open transaction.
 	_ = b.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = b.conn.Close()
-	b.conn, b.stmts = nil, nil
+	b.conn, b.stmts, b.opened = nil, nil, false
 }
 
 func (b *batchConn) dialect() engine { return b.store.engine }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -46,6 +45,7 @@ type job struct {
 type committer struct {
 	store *Store
 	conn  *batchConn
+	tried *eventLog // of the batch that was tried last
 
 	mu      sync.Mutex
 	pending []*job
@@ -62,6 +62,7 @@ func newCommitter(s *Store) *committer {
 	c := &committer{
 		store: s,
 		conn:  &batchConn{store: s},
+		tried: new(eventLog),
 		want:  1,
 		wake:  make(chan struct{}, 1),
 		quit:  make(chan struct{}),
@@ -206,14 +207,15 @@ func (c *committer) commit(batch []*job) {
 	if err == nil {
 		return
 	}
-	if c.store.forgetHeads() && isUnique(err) {
-		// Another process has taken numbers of events: read them.
+	// Another process has taken numbers of events: read them. Or the connection
+	// was broken: nothing that was said on it counts.
+	if c.store.forgetHeads() && isUnique(err) || errors.Is(err, errCutOff) {
 		if err = c.try(batch); err == nil {
 			return
 		}
 	}
 	inDoubt := errors.Is(err, errInDoubt)
-	if inDoubt && c.resolve(batch) {
+	if inDoubt && c.resolve(len(batch)) {
 		return
 	}
 	if len(batch) == 1 && !inDoubt {
@@ -225,7 +227,7 @@ func (c *committer) commit(batch []*job) {
 		batch[i].err = nil
 		one := batch[i : i+1]
 		err := c.try(one)
-		if errors.Is(err, errInDoubt) && c.resolve(one) {
+		if errors.Is(err, errInDoubt) && c.resolve(1) {
 			continue
 		}
 		if err != nil {
@@ -234,24 +236,30 @@ func (c *committer) commit(batch []*job) {
 	}
 }
 
-// errInDoubt is the error of a COMMIT that was not answered: it may have
-// happened.
-var errInDoubt = errors.New("the commit was not answered")
+var (
+	// errInDoubt is the error of a commit that was not answered: it may have
+	// happened, or may still.
+	errInDoubt = errors.New("the commit was not answered")
+	// errCutOff is the error of a connection that broke before the commit was
+	// asked for: nothing has happened.
+	errCutOff = errors.New("the connection was lost")
+)
 
-// resolve finds out whether a batch whose COMMIT was not answered is durable,
-// by looking for one of its messages. It asks until the database answers: no
-// other write could go on meanwhile either. A batch without a message can
-// simply be repeated, because every other record is recognised when it comes
-// again.
-func (c *committer) resolve(batch []*job) (durable bool) {
-	i := slices.IndexFunc(batch, func(j *job) bool { return j.station == stationAccept && j.err == nil })
-	if i < 0 {
+// resolve finds out whether the batch that was tried last, and whose commit was
+// not answered, is durable: by its first event, once the database works on it
+// no more. It asks until the database answers: no other write could go on
+// meanwhile either. A batch without events can simply be repeated.
+func (c *committer) resolve(writes int) (durable bool) {
+	if len(c.tried.events) == 0 {
 		return false
 	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		durable, err := c.store.hasMessage(batch[i].payload.(*acceptance))
+		durable, err := c.store.happened(c.conn.last, &c.tried.events[0])
 		if err == nil {
-			c.store.log.Warn("the answer to a commit was lost", "writes", len(batch), "durable", durable)
+			c.store.log.Warn("the answer to a commit was lost", "writes", writes, "durable", durable)
+			if durable {
+				c.committed()
+			}
 			return durable
 		}
 		select {
@@ -269,11 +277,15 @@ func (c *committer) try(batch []*job) (err error) {
 	defer c.store.writing.Unlock()
 	ctx := context.Background()
 	if err := c.conn.begin(ctx); err != nil {
-		return fmt.Errorf("begin: %w", explain(err))
+		return fmt.Errorf("begin: %w: %w", errCutOff, explain(err))
 	}
-	log, err := c.apply(ctx, batch)
+	c.tried, err = c.apply(ctx, batch)
 	if err != nil {
 		err = explain(err)
+		if isConnectionFault(err) {
+			c.conn.close()
+			return fmt.Errorf("%w: %w", errCutOff, err)
+		}
 		return errors.Join(err, c.conn.rollback(ctx))
 	}
 	if err := c.conn.commit(ctx); err != nil {
@@ -282,10 +294,15 @@ func (c *committer) try(batch []*job) (err error) {
 		}
 		return fmt.Errorf("%w: %w", errInDoubt, ErrDatabaseUnreachable.Because(err))
 	}
-	c.store.commits.Add(1)
-	c.store.learnHeads(log.events)
-	c.store.tell(log)
+	c.committed()
 	return nil
+}
+
+// committed tells what the batch that was tried last has changed.
+func (c *committer) committed() {
+	c.store.commits.Add(1)
+	c.store.learnHeads(c.tried.events)
+	c.store.tell(c.tried)
 }
 
 // writer is the second half of a station's work, when the events of the whole

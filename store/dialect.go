@@ -21,6 +21,8 @@ import (
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
+	"portaria/messaging"
+
 	"portaria/migrations"
 )
 
@@ -190,6 +192,9 @@ func checkPragmas(ctx context.Context, db *sqlx.DB, wanted []pragma) error {
 // explain turns what an engine says about itself into a fault with a sentence
 // that tells what to do. Anything else passes unchanged.
 func explain(err error) error {
+	if isUnrecordable(err) {
+		return messaging.ErrUnrecordable.Because(err)
+	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() & 0xff {
 		case sqlitelib.SQLITE_NOTADB, sqlitelib.SQLITE_CORRUPT:
@@ -228,6 +233,52 @@ func isRefusal(err error) bool {
 	}
 	_, ok := errors.AsType[*sqlite.Error](err)
 	return ok
+}
+
+// isConnectionFault reports whether an error says that a connection is of no
+// more use.
+func isConnectionFault(err error) bool {
+	if e, ok := errors.AsType[*pq.Error](err); ok {
+		return e.Code.Class() == "57" || e.Code.Class() == "08"
+	}
+	return isConnectionError(err)
+}
+
+// backend is the process of a PostgreSQL server that works for one connection.
+// The zero value is none.
+type backend struct {
+	PID   int64  `db:"pid"`
+	Since string `db:"since"`
+}
+
+// backend finds out who works for a connection.
+func (e engine) backend(ctx context.Context, conn *sql.Conn) (b backend, err error) {
+	if !e.roundTrips {
+		return b, nil
+	}
+	const q = `SELECT pid, CAST(backend_start AS TEXT) FROM pg_stat_activity WHERE pid = pg_backend_pid()`
+	err = conn.QueryRowContext(ctx, q).Scan(&b.PID, &b.Since)
+	return b, err
+}
+
+// end makes sure that a backend works no more. Nothing else can tell whether
+// what its connection asked for last has happened or will.
+func (e engine) end(ctx context.Context, db *sqlx.DB, b backend) error {
+	if b.PID == 0 {
+		return nil
+	}
+	const q = `SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid = $1 AND CAST(backend_start AS TEXT) = $2`
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		var working int
+		if err := db.GetContext(ctx, &working, q, b.PID, b.Since); err != nil || working == 0 {
+			return explain(err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return explain(ctx.Err())
+		}
+	}
 }
 
 // isUnique reports whether err is a violated unique constraint.

@@ -38,6 +38,20 @@ func (s *Store) tell(log *eventLog) {
 	}
 }
 
+// happened reports whether an event is durable, once the connection that wrote it
+// is surely done: a statement may outlive the line that it came by.
+func (s *Store) happened(writer backend, e *messaging.Event) (bool, error) {
+	const q = `SELECT COUNT(*) FROM events WHERE workspace_id = $1 AND environment = $2 AND sequence = $3 AND id = $4`
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	if err := s.engine.end(ctx, s.r, writer); err != nil {
+		return false, err
+	}
+	var n int
+	err := s.r.GetContext(ctx, &n, q, e.WorkspaceID, string(e.Environment), e.Sequence, e.ID)
+	return n > 0, err
+}
+
 // eventLog gathers the events of a transaction and writes them at its end.
 type eventLog struct {
 	events    []messaging.Event

@@ -97,5 +97,5 @@ func compose(c composition) string {
 			parts = append(parts, name+"_also AS (\n"+r.also+")")
 		}
 	}
-	return "WITH " + strings.Join(parts, ",\n") + "\nSELECT 1"
+	return "WITH " + strings.Join(parts, ",\n") + "\nSELECT WHERE FALSE"
 }

@@ -111,7 +111,7 @@ func (p *cuttingProxy) relay(t *testing.T, client net.Conn, address string) {
 		if err != nil {
 			return
 		}
-		committed := bytes.Contains(buf[:n], []byte("COMMIT\x00")) || bytes.Contains(buf[:n], []byte("SELECT 1\x00"))
+		committed := bytes.Contains(buf[:n], []byte("COMMIT\x00")) || bytes.Contains(buf[:n], []byte("SELECT 0\x00")) // of the held writes
 		if committed && p.cutAtCommit.CompareAndSwap(true, false) {
 			return
 		}

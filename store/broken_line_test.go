@@ -1,0 +1,182 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"portaria/messaging"
+	"portaria/outbox"
+	"portaria/store"
+	"portaria/store/storetest"
+)
+
+// A report that is all reads and held writes says no BEGIN. It must all the same
+// notice that its connection is gone, or a receipt that is repeated for ever
+// would hold up whatever comes behind it.
+func TestReportsGoOnAfterTheDatabaseCutTheConnection(t *testing.T) {
+	o := storetest.Options(t, "postgres")
+	s := storetest.Open(t, o)
+	tenancy := storetest.Workspace(t, s, "w")
+	i := storetest.Instance(t, s, tenancy, "one")
+	m := storetest.Message(i, "15005550006", "x")
+	accept(t, s, &m)
+	for _, status := range []messaging.Status{messaging.StatusSent, messaging.StatusDelivered, messaging.StatusRead} {
+		cutAll(t, o.DatabaseURL)
+		err := s.Report(t.Context(), messaging.StatusChange{
+			WorkspaceID: i.WorkspaceID, Environment: i.Environment, MessageID: m.ID, Status: status, At: time.Now(),
+		})
+		if err != nil {
+			t.Errorf("report %s: %v", status, err)
+		}
+	}
+	got, err := s.Message(t.Context(), tenancy, m.ID)
+	if err != nil || got.Status != messaging.StatusRead {
+		t.Errorf("status = %s, %v; want read", got.Status, err)
+	}
+}
+
+// cutAll ends every connection to a database but its own.
+func cutAll(t *testing.T, address string) {
+	t.Helper()
+	db, err := sql.Open("postgres", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const q = `SELECT COUNT(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`
+	var n int
+	if err := db.QueryRowContext(t.Context(), q).Scan(&n); err != nil || n == 0 {
+		t.Fatalf("%d connections ended, %v", n, err)
+	}
+}
+
+// A statement may outlive the line that it came by. Whether it has happened can
+// be told only when the server works on it no more.
+func TestADoubtIsResolvedOnlyWhenTheServerIsDone(t *testing.T) {
+	o := storetest.Options(t, "postgres")
+	direct := o.DatabaseURL
+	line := newDeafLine(t, direct)
+	o.DatabaseURL = line.url
+	s := storetest.Open(t, o)
+	tenancy := storetest.Workspace(t, s, "w")
+	i := storetest.Instance(t, s, tenancy, "one")
+	for range 2 { // the second one finds the heads known
+		m := storetest.Message(i, "15005550006", "x")
+		accept(t, s, &m)
+	}
+	var told atomic.Int64
+	s.Tell(func(c store.Committed) { told.Add(int64(len(c))) })
+
+	db, err := sql.Open("postgres", direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	blocker, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blocker.Exec(`SELECT 1 FROM event_heads FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	line.cutNext.Store(true)
+	time.AfterFunc(time.Second, func() { _ = blocker.Rollback() })
+	m := storetest.Message(i, "15005550006", "y")
+	var handed atomic.Int64
+	if err := s.Accept(context.Background(), outbox.Acceptance{Message: &m}, func(int64) { handed.Add(1) }); err != nil {
+		t.Errorf("accept: %v", err)
+	}
+	if line.cutNext.Load() {
+		t.Fatal("the line was not cut")
+	}
+	stored, err := s.Messages(t.Context(), tenancy, messaging.MessageFilter{}, messaging.Page{Limit: 10})
+	if err != nil || len(stored) != 3 || handed.Load() != 1 || told.Load() != 1 {
+		t.Errorf("%d messages stored (%v), %d handed to the lane, %d events told; want 3, 1, 1", len(stored), err, handed.Load(), told.Load())
+	}
+}
+
+// deafLine stands before PostgreSQL and, once, closes the client's side a moment
+// after it has passed on what the client said. The server does not notice.
+type deafLine struct {
+	url     string
+	cutNext atomic.Bool
+}
+
+func newDeafLine(t *testing.T, database string) *deafLine {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := new(deafLine)
+	server := u.Host
+	u.Host = l.Addr().String()
+	d.url = u.String()
+	var wg sync.WaitGroup
+	var servers sync.Map
+	wg.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			upstream, err := net.Dial("tcp", server)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			servers.Store(upstream, nil)
+			wg.Go(func() { d.forward(client, upstream) })
+			wg.Go(func() {
+				pour(client, upstream)
+				_ = client.Close()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		servers.Range(func(c, _ any) bool { _ = c.(net.Conn).Close(); return true })
+		wg.Wait()
+	})
+	return d
+}
+
+func (d *deafLine) forward(client, server net.Conn) {
+	defer client.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buf)
+		if err != nil {
+			return // the server's side stays open
+		}
+		if _, err := server.Write(buf[:n]); err != nil {
+			return
+		}
+		if d.cutNext.CompareAndSwap(true, false) {
+			return
+		}
+	}
+}
+
+func pour(to, from net.Conn) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
