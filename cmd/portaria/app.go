@@ -17,6 +17,7 @@ import (
 	"portaria/gateway"
 	"portaria/instances"
 	"portaria/instances/pairlink"
+	"portaria/instances/proxy"
 	"portaria/media"
 	"portaria/messaging"
 	"portaria/outbox"
@@ -38,6 +39,7 @@ type app struct {
 	keys      *auth.Keys
 	logs      *store.LogBook
 	media     *media.Library
+	proxies   *proxy.Book
 	whatsapp  *sessions // nil: live instances never connect
 	server    *gateway.Server
 	pings     singleflight.Group // questions of Ready
@@ -51,6 +53,8 @@ type appOptions struct {
 	publicURL      string // empty: the address that is listened on
 	mediaDir       string
 	mediaAllow     []netip.Prefix // addresses that files may be fetched from though they are not public
+	secretKey      []byte         // nil: instances have no proxies of their own
+	proxyAllow     []netip.Prefix // addresses where these may stand though they are not public
 	whatsapp       *sessions      // nil: live instances never connect
 }
 
@@ -59,6 +63,9 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 	a := &app{log: o.log, store: s, journal: events.NewJournal(s), logs: s.LogBook(), whatsapp: o.whatsapp}
 	var err error
 	if a.media, err = media.New(media.Options{Store: s, Dir: o.mediaDir, Allow: o.mediaAllow}); err != nil {
+		return nil, err
+	}
+	if a.proxies, err = proxy.New(proxy.Options{Key: o.secretKey, Allow: o.proxyAllow}); err != nil {
 		return nil, err
 	}
 	if a.clocks, err = sandbox.NewClocks(sandbox.ClocksOptions{Store: s, Logger: o.log, Idle: a.idle}); err != nil {
@@ -72,7 +79,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		return nil, err
 	}
 	a.manager = instances.NewManager(instances.Options{
-		Store: s, Pairings: s, Reporter: s, Live: live, Test: a.sandbox, Logger: o.log,
+		Store: s, Pairings: s, Reporter: s, Live: live, Test: a.sandbox, Proxies: a.proxies, Logger: o.log,
 		Connected: func(id string) { a.outbox.Wake(id) },
 		Drain: func(ctx context.Context, i messaging.Instance) error {
 			return a.outbox.Drain(ctx, laneOf(i))
@@ -98,8 +105,8 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		return nil, err
 	}
 	a.server, err = gateway.New(gateway.Options{
-		Auth: a.directory, Sender: a.outbox, Instances: repacing{a.manager, a.outbox}, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
-		Connections: a.manager, Numbers: a.manager, Pacer: a.outbox, Links: pairlink.New(s, nil), PublicURL: o.publicURL,
+		Auth: a.directory, Sender: a.outbox, Instances: a.manager, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
+		Connections: a.manager, Numbers: a.manager, Proxies: a.proxies, Pacer: a.outbox, Links: pairlink.New(s, nil), PublicURL: o.publicURL,
 		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
 		TrustedProxies: o.trustedProxies, Version: version(),
 	})
@@ -111,22 +118,6 @@ func (a *app) tell(committed store.Committed) { a.journal.Tell(committed) }
 
 func laneOf(i messaging.Instance) outbox.LaneRef {
 	return outbox.LaneRef{WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID}
-}
-
-// repacing is the manager as the door sees it: a patch of the settings may
-// change an instance's pace, and its lane must not wait as the old one said.
-type repacing struct {
-	*instances.Manager
-	outbox *outbox.Dispatcher
-}
-
-// Update implements gateway.Instances.
-func (r repacing) Update(ctx context.Context, t messaging.Tenancy, id string, patch instances.Patch) (messaging.Instance, error) {
-	i, err := r.Manager.Update(ctx, t, id, patch)
-	if err == nil {
-		r.outbox.Wake(i.ID)
-	}
-	return i, err
 }
 
 func (a *app) clockOf(t messaging.Tenancy) messaging.Clock {

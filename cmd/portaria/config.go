@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"portaria/auth"
+	"portaria/instances/proxy"
 	"portaria/internal/fault"
 )
 
@@ -135,6 +136,20 @@ func (c *Config) knownSecretKey() ([]byte, error) {
 		return nil, fault.Fields{{Field: "PORTARIA_SECRET_KEY", Rule: "format", Message: "must be 32 bytes in base64"}}.Err()
 	}
 	return key, nil
+}
+
+// proxies opens the proxies of instances for showing them. Without the key that
+// they were stored with, they are shown as ***.
+func (c *Config) proxies() *proxy.Book {
+	key, err := c.knownSecretKey()
+	if err != nil {
+		return new(proxy.Book)
+	}
+	book, err := proxy.New(proxy.Options{Key: key})
+	if err != nil {
+		return new(proxy.Book)
+	}
+	return book
 }
 
 // fingerprint names a key without telling it.

@@ -103,13 +103,13 @@ func (cmd *instancesListCmd) Run(ctx context.Context, c *Config, io streams) err
 			return err
 		}
 		slices.Reverse(all)
-		views := []instanceView{}
+		views, proxies := []instanceView{}, c.proxies()
 		rows := [][]string{{"NAME", "ID", "ENVIRONMENT", "STATE", "PHONE"}}
 		for _, i := range all {
 			if i.WorkspaceID != w.ID || cmd.Environment != "" && string(i.Environment) != cmd.Environment {
 				continue
 			}
-			views = append(views, viewInstance(i))
+			views = append(views, viewInstance(i, proxies))
 			rows = append(rows, []string{i.Name, i.ID, string(i.Environment), string(i.State), orDash(i.Phone)})
 		}
 		if c.JSON {
@@ -239,7 +239,7 @@ func (cmd *instancesDeleteCmd) Run(ctx context.Context, c *Config, io streams) e
 
 // printInstance prints one instance; done says what was done with it.
 func printInstance(c *Config, io streams, done string, i messaging.Instance) error {
-	v := viewInstance(i)
+	v := viewInstance(i, c.proxies())
 	if c.JSON {
 		return printJSON(io, v)
 	}
@@ -258,7 +258,7 @@ func printInstance(c *Config, io streams, done string, i messaging.Instance) err
 		{"since", v.StateSince.String()},
 		{"phone", orDash(i.Phone)},
 		{"metadata", string(i.Metadata)},
-		{"settings", string(i.Settings)},
+		{"settings", string(v.Settings)},
 		{"created", v.CreatedAt.String()},
 	})
 }

@@ -40,7 +40,16 @@ func newRealDoor(t *testing.T, s *store.Store) *realDoor {
 // newRealDoorIn opens a gateway on a workspace that it makes.
 func newRealDoorIn(t *testing.T, s *store.Store, workspace string) *realDoor {
 	t.Helper()
-	a, err := newApp(s, appOptions{log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir()})
+	return newRealDoorOn(t, s, workspace, nil)
+}
+
+// newRealDoorOn opens one whose live instances connect; to nothing without
+// sessions.
+func newRealDoorOn(t *testing.T, s *store.Store, workspace string, live *sessions) *realDoor {
+	t.Helper()
+	a, err := newApp(s, appOptions{
+		log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir(), whatsapp: live,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,13 +150,18 @@ func (g *gatewayProcess) try(key, method, path, body, idempotencyKey string, out
 		return r.StatusCode, err
 	}
 	if r.StatusCode >= http.StatusBadRequest {
-		return r.StatusCode, fmt.Errorf("%s", b)
+		return r.StatusCode, refusedError(b)
 	}
 	envelope := struct {
 		Data any `json:"data"`
 	}{out}
 	return r.StatusCode, json.Unmarshal(b, &envelope)
 }
+
+// refusedError is the answer of a request that the server refused.
+type refusedError []byte
+
+func (r refusedError) Error() string { return string(r) }
 
 // do makes a request that must be answered with a status.
 func (g *gatewayProcess) do(key, method, path, body string, want int, out any) {
@@ -174,8 +179,8 @@ func (g *gatewayProcess) insist(key, path, body, idempotencyKey string, out any)
 		if err == nil && status == http.StatusAccepted {
 			return nil
 		}
-		if err == nil && status < 500 && status != http.StatusConflict {
-			return fmt.Errorf("POST %s = %d", path, status)
+		if refused, ok := errors.AsType[refusedError](err); ok && status < 500 && status != http.StatusConflict {
+			return fmt.Errorf("POST %s = %d: %w", path, status, refused)
 		}
 	}
 	return fmt.Errorf("POST %s was not accepted within a minute", path)

@@ -20,6 +20,7 @@ import (
 type serveCmd struct {
 	Listen     string   `help:"Address to listen on." default:"127.0.0.1:8080" env:"PORTARIA_LISTEN" placeholder:"HOST:PORT"`
 	MediaAllow []string `name:"media-allow-cidrs" help:"CIDRs that the URL of a message's file may lead to though they are not public." env:"PORTARIA_MEDIA_ALLOW_CIDRS" placeholder:"CIDR"`
+	ProxyAllow []string `name:"proxy-allow-cidrs" help:"CIDRs in which an instance's own proxy may stand though they are not public." env:"PORTARIA_PROXY_ALLOW_CIDRS" placeholder:"CIDR"`
 	PublicURL  string   `help:"Address under which callers reach the gateway; empty: the one it listens on." env:"PORTARIA_PUBLIC_URL" placeholder:"URL"`
 
 	WhatsApp standIn `embed:"" prefix:"whatsapp-"`
@@ -39,11 +40,7 @@ func (cmd *serveCmd) Run(ctx context.Context, c *Config, io streams) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal has its default effect: it ends the process
 
-	proxies, err := c.trustedProxies()
-	if err != nil {
-		return err
-	}
-	allow, err := cidrs("PORTARIA_MEDIA_ALLOW_CIDRS", cmd.MediaAllow)
+	o, err := cmd.options(c, log)
 	if err != nil {
 		return err
 	}
@@ -59,15 +56,30 @@ func (cmd *serveCmd) Run(ctx context.Context, c *Config, io streams) error {
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
-	sessions.endpoint = endpoint
-	a, err := newApp(s, appOptions{
-		log: log, bcryptCost: c.BcryptCost, trustedProxies: proxies, publicURL: cmd.PublicURL,
-		mediaDir: filepath.Join(c.DataDir, mediaFolder), mediaAllow: allow, whatsapp: sessions,
-	})
+	sessions.endpoint, o.whatsapp = endpoint, sessions
+	if o.secretKey, err = c.secretKey(); err != nil { // which is the database's: that has been checked
+		return errors.Join(err, sessions.Close(), s.Close())
+	}
+	a, err := newApp(s, o)
 	if err != nil {
 		return errors.Join(err, sessions.Close(), s.Close())
 	}
 	return errors.Join(cmd.run(ctx, a, io), a.close())
+}
+
+// options are those of the settings that need no database.
+func (cmd *serveCmd) options(c *Config, log *slog.Logger) (o appOptions, err error) {
+	o = appOptions{
+		log: log, bcryptCost: c.BcryptCost, publicURL: cmd.PublicURL, mediaDir: filepath.Join(c.DataDir, mediaFolder),
+	}
+	if o.trustedProxies, err = c.trustedProxies(); err != nil {
+		return o, err
+	}
+	if o.mediaAllow, err = cidrs("PORTARIA_MEDIA_ALLOW_CIDRS", cmd.MediaAllow); err != nil {
+		return o, err
+	}
+	o.proxyAllow, err = cidrs("PORTARIA_PROXY_ALLOW_CIDRS", cmd.ProxyAllow)
+	return o, err
 }
 
 // checkPublicURL refuses what no caller could reach, and what would break the

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"portaria/auth"
+	"portaria/instances/proxy"
 	"portaria/messaging"
 	"portaria/store"
 )
@@ -74,11 +75,11 @@ type instanceView struct {
 	CreatedAt   instant                 `json:"created_at"`
 }
 
-func viewInstance(i messaging.Instance) instanceView {
+func viewInstance(i messaging.Instance, proxies *proxy.Book) instanceView {
 	return instanceView{
 		ID: i.ID, Name: i.Name, Environment: i.Environment, Driver: i.Driver, Desired: i.Desired,
 		State: i.State, StateReason: nullable(i.StateReason), StateSince: instant(i.StateSince), StateUntil: instant(i.StateUntil),
-		Phone: nullable(i.Phone), PushName: nullable(i.PushName), Metadata: i.Metadata, Settings: i.Settings, CreatedAt: instant(i.CreatedAt),
+		Phone: nullable(i.Phone), PushName: nullable(i.PushName), Metadata: i.Metadata, Settings: proxies.Shown(i), CreatedAt: instant(i.CreatedAt),
 	}
 }
 

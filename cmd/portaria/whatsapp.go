@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 
 	"portaria/instances/whatsapp"
@@ -55,6 +56,10 @@ type sessions struct {
 	*whatsapp.Sessions
 	db       io.Closer
 	endpoint *whatsapp.Endpoint
+
+	// For tests; their zero values are whatsapp's own.
+	timing whatsapp.Timing
+	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Close closes the database. It may be called on nil.
@@ -90,7 +95,7 @@ func (a *app) liveDriver(o appOptions) (messaging.Driver[messaging.LiveInstance]
 	return whatsapp.New(whatsapp.Options{
 		Sessions: o.whatsapp.Sessions, Endpoint: o.whatsapp.endpoint,
 		Reporter: a.store, Pairings: a.store, Index: a.store, Media: a.media, Logger: o.log,
-		Settings: a.settingsOf,
+		Settings: a.settingsOf, Proxy: a.proxies.Of, DialProxy: a.proxies.Dial, Timing: o.whatsapp.timing, Dial: o.whatsapp.dial,
 	})
 }
 
