@@ -19,6 +19,7 @@ import (
 	"portaria/auth"
 	"portaria/gateway"
 	"portaria/instances/pairlink"
+	"portaria/instances/proxy"
 	"portaria/messaging"
 	"portaria/outbox"
 )
@@ -69,7 +70,7 @@ func BenchmarkAccept(b *testing.B) {
 	library, _ := newLibrary(b)
 	server, err := gateway.New(gateway.Options{
 		Media: library, Auth: w, Sender: w, Instances: w, Reader: w, Awaiter: w, Clocks: w, Idempotency: w, Logs: w, Ready: w,
-		Connections: w, Numbers: w, Pacer: w, Links: pairlink.New(newLinkStore(&w.world), nil),
+		Connections: w, Numbers: w, Proxies: new(proxy.Book), Pacer: w, Links: pairlink.New(newLinkStore(&w.world), nil),
 		Logger:  slog.New(slog.NewTextHandler(io.Discard, nil)),
 		ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
 	})

@@ -36,13 +36,14 @@ var portugueseSentences = map[string]string{
 
 	// media
 	"MEDIA_EMPTY":       "O arquivo está vazio.",
-	"URL_NOT_ALLOWED":   "Esta URL não pode ser usada: ela deve ser http ou https e levar a um endereço público.",
+	"URL_NOT_ALLOWED":   "Esta URL não pode ser usada: ela deve ter um esquema aceito, como http ou https, e levar a um endereço público.",
 	"MEDIA_UNREACHABLE": "O arquivo não pôde ser obtido da sua URL.",
 
 	// connections and pairing
 	"INSTANCE_ALREADY_CONNECTED": "A instância já está conectada.",
 	"INSTANCE_NOT_PAIRING":       "A instância não está sendo pareada; peça antes uma conexão.",
 	"INSTANCE_NOT_CONNECTED":     "A instância não está conectada.",
+	"PROXY_UNREADABLE":           "O proxy da instância não pode ser lido; defina proxy_url de novo.",
 	"PAIRING_LINK_EXPIRED":       "Este link expirou; peça um novo.",
 	"PAIRING_LINK_USED":          "Um celular já foi conectado com este link; ele não pode ser usado de novo.",
 	"PAIRING_LINK_BLOCKED":       "Este link foi encerrado por excesso de PINs incorretos; peça um novo.",

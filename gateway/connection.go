@@ -14,25 +14,25 @@ import (
 // connectInstance asks for a connection, or for pairing.
 func (s *Server) connectInstance(ctx context.Context, call *Call, _ nothing) (instanceView, error) {
 	instance, err := s.connections.Connect(ctx, call.Tenancy, call.InstanceID, "")
-	return viewInstance(instance), err
+	return s.viewInstance(instance), err
 }
 
 // disconnectInstance ends the connection and the desire for one.
 func (s *Server) disconnectInstance(ctx context.Context, call *Call, _ nothing) (instanceView, error) {
 	instance, err := s.connections.Disconnect(ctx, call.Tenancy, call.InstanceID)
-	return viewInstance(instance), err
+	return s.viewInstance(instance), err
 }
 
 // restartInstance makes the connection anew.
 func (s *Server) restartInstance(ctx context.Context, call *Call, _ nothing) (instanceView, error) {
 	instance, err := s.connections.Restart(ctx, call.Tenancy, call.InstanceID)
-	return viewInstance(instance), err
+	return s.viewInstance(instance), err
 }
 
 // logoutInstance unlinks the phone.
 func (s *Server) logoutInstance(ctx context.Context, call *Call, _ nothing) (instanceView, error) {
 	instance, err := s.connections.Logout(ctx, call.Tenancy, call.InstanceID)
-	return viewInstance(instance), err
+	return s.viewInstance(instance), err
 }
 
 // pairingMoment is what is known of an instance's pairing at one moment.

@@ -74,7 +74,7 @@ func (s *Server) eventsPage(
 	ctx context.Context, call *Call, filter messaging.EventFilter, page messaging.Page,
 ) (List[eventView], error) {
 	rows, err := s.reader.Events(ctx, call.Tenancy, filter, page)
-	return listOf(rows, page, viewEvent, func(e messaging.Event) string { return e.ID }), err
+	return listOf(rows, page, s.viewEvent, func(e messaging.Event) string { return e.ID }), err
 }
 
 // listLogs is the query of GET /v1/logs.

@@ -39,21 +39,21 @@ func (s *Server) createInstance(ctx context.Context, call *Call, req createInsta
 		Unpaired: req.Sandbox != nil && req.Sandbox.Paired != nil && !*req.Sandbox.Paired,
 	}
 	if call.Idempotent() {
-		draft.ClaimFor = func(i messaging.Instance) (*messaging.Claim, error) { return call.Claim(viewInstance(i)) }
+		draft.ClaimFor = func(i messaging.Instance) (*messaging.Claim, error) { return call.Claim(s.viewInstance(i)) }
 	}
 	instance, err := s.instances.Create(ctx, call.Tenancy, draft)
-	return viewInstance(instance), err
+	return s.viewInstance(instance), err
 }
 
 // listInstances lists the instances that the key opens, newest first.
 func (s *Server) listInstances(ctx context.Context, call *Call, req listPage) (List[instanceView], error) {
 	rows, err := s.instances.List(ctx, call.Tenancy, req.page)
-	return listOf(rows, req.page, viewInstance, func(i messaging.Instance) string { return i.ID }), err
+	return listOf(rows, req.page, s.viewInstance, func(i messaging.Instance) string { return i.ID }), err
 }
 
 // getInstance shows an instance.
 func (s *Server) getInstance(_ context.Context, call *Call, _ nothing) (instanceView, error) {
-	return viewInstance(call.Instance), nil
+	return s.viewInstance(call.Instance), nil
 }
 
 // updateInstance is the body of a change.
@@ -73,11 +73,11 @@ func (u *updateInstance) validate(call *Call, fields *fault.Fields) error {
 func (s *Server) updateInstance(ctx context.Context, call *Call, req updateInstance) (instanceView, error) {
 	patch := instances.Patch{Metadata: req.Metadata.bytes(), Settings: req.Settings.bytes()}
 	instance, err := s.instances.Update(ctx, call.Tenancy, call.InstanceID, patch)
-	return viewInstance(instance), err
+	return s.viewInstance(instance), err
 }
 
 // deleteInstance removes an instance and shows what it was.
 func (s *Server) deleteInstance(ctx context.Context, call *Call, _ nothing) (instanceView, error) {
 	instance, err := s.instances.Delete(ctx, call.Tenancy, call.InstanceID)
-	return viewInstance(instance), err
+	return s.viewInstance(instance), err
 }

@@ -95,7 +95,7 @@ func (s *Server) streamQR(call *Call) (*form, error) {
 			}
 			switch {
 			case m.connected():
-				return true, out.send("connected", viewInstance(m.instance))
+				return true, out.send("connected", s.viewInstance(m.instance))
 			case m.over():
 				return true, out.send("failed", pairingEndView{m.instance.State, nullable(m.instance.StateReason)})
 			case m.pairing.QR == "" || m.pairing.QR == shown:

@@ -27,6 +27,7 @@ type Options struct {
 	Instances   Instances
 	Connections Connections
 	Numbers     Numbers
+	Proxies     Proxies
 	Pacer       Pacer
 	Links       PairingLinks
 	Reader      Reader
@@ -56,6 +57,7 @@ type Server struct {
 	instances   Instances
 	connections Connections
 	numbers     Numbers
+	proxies     Proxies
 	pacer       Pacer
 	links       PairingLinks
 	reader      Reader
@@ -107,7 +109,7 @@ const (
 func New(o Options) (*Server, error) {
 	for name, part := range map[string]any{
 		"Auth": o.Auth, "Sender": o.Sender, "Instances": o.Instances, "Reader": o.Reader, "Media": o.Media,
-		"Connections": o.Connections, "Numbers": o.Numbers, "Pacer": o.Pacer, "Links": o.Links,
+		"Connections": o.Connections, "Numbers": o.Numbers, "Proxies": o.Proxies, "Pacer": o.Pacer, "Links": o.Links,
 		"Awaiter": o.Awaiter,
 		"Clocks":  o.Clocks, "Idempotency": o.Idempotency, "Logs": o.Logs, "Ready": o.Ready,
 	} {
@@ -126,7 +128,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		auth: o.Auth, sender: o.Sender, instances: o.Instances, reader: o.Reader, media: o.Media,
-		connections: o.Connections, numbers: o.Numbers, pacer: o.Pacer, links: o.Links,
+		connections: o.Connections, numbers: o.Numbers, proxies: o.Proxies, pacer: o.Pacer, links: o.Links,
 		misses: newThrottle(missesPerMinute, missesPerMinute), begins: newThrottle(beginsPerMinute, beginsPerMinute),
 		looks:   newThrottle(looksPerMinute, looksPerMinute/4),
 		awaiter: o.Awaiter, clocks: o.Clocks,

@@ -13,6 +13,7 @@ import (
 	"portaria/gateway"
 	"portaria/gateway/gatewaytest"
 	"portaria/instances/pairlink"
+	"portaria/instances/proxy"
 	"portaria/messaging"
 )
 
@@ -145,7 +146,7 @@ func TestServeReturnsWhenItsContextHasEndedBefore(t *testing.T) {
 	h := open(t)
 	server, err := gateway.New(gateway.Options{
 		Auth: nobody{}, Sender: h.world, Instances: h.world, Reader: h.world, Awaiter: h.world, Clocks: h.world,
-		Media: h.library(t), Connections: h.world, Numbers: h.world, Pacer: h.world, Links: pairlink.New(newLinkStore(h.world), nil),
+		Media: h.library(t), Connections: h.world, Numbers: h.world, Proxies: new(proxy.Book), Pacer: h.world, Links: pairlink.New(newLinkStore(h.world), nil),
 		Idempotency: h.world, Logs: h.world, Ready: h.world, ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
 	})
 	if err != nil {

@@ -63,6 +63,12 @@ type Numbers interface {
 	Check(ctx context.Context, tenancy messaging.Tenancy, id string, numbers []messaging.Address) ([]messaging.NumberCheck, error)
 }
 
+// Proxies knows the proxies of instances, which are kept sealed.
+type Proxies interface {
+	// Shown returns an instance's settings as owners may see them.
+	Shown(i messaging.Instance) []byte
+}
+
 // Pacer knows how fast instances may send.
 type Pacer interface {
 	// Pace tells what an instance has used of its pace; the caller has checked

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"portaria/instances/proxy"
 	"portaria/internal/fault"
 )
 
@@ -23,6 +24,7 @@ type settingsObject struct {
 	RejectCalls  *bool       `json:"reject_calls,omitzero"`
 	MarkRead     *bool       `json:"mark_read,omitzero"`
 	AlwaysOnline *bool       `json:"always_online,omitzero"`
+	ProxyURL     *string     `json:"proxy_url,omitzero" maxLength:"1024" description:"Proxy of a live instance: http, https or socks5, with a user and a password if it asks for them, at a public address. Stored encrypted; answered with *** for its password, which as an input stands for the one that is stored." example:"http://user:secret@proxy.example.com:3128"`
 }
 
 // paceObject is how fast an instance sends.
@@ -71,8 +73,9 @@ func (s *settings) bytes() []byte {
 	return s.raw
 }
 
-// check refuses values that no pace can have.
+// check refuses values that no instance can have.
 func (s *settings) check(fields *fault.Fields) {
+	s.checkProxy(fields)
 	if s == nil || s.typed.Pace == nil {
 		return
 	}
@@ -86,6 +89,7 @@ func (s *settings) check(fields *fault.Fields) {
 // end and keep the other, so they are checked as they will be: merged into
 // those that are stored.
 func (s *settings) checkOver(stored []byte, fields *fault.Fields) {
+	s.checkProxy(fields)
 	if s == nil || s.typed.Pace == nil {
 		return
 	}
@@ -100,6 +104,14 @@ func (s *settings) checkOver(stored []byte, fields *fault.Fields) {
 		_ = json.Unmarshal(layer, &merged)
 	}
 	merged.Pace.QuietHours.check(fields)
+}
+
+// checkProxy checks the form of a proxy's URL. Where it leads, and what is
+// hidden of it, the room of instances judges.
+func (s *settings) checkProxy(fields *fault.Fields) {
+	if s != nil && s.typed.ProxyURL != nil {
+		proxy.Check(fields, *s.typed.ProxyURL)
+	}
 }
 
 // The largest numbers of a pace.

@@ -29,13 +29,17 @@ func refusedFields(t *testing.T, req any, call *Call, body string) (fields []str
 func TestSettingsAreStrict(t *testing.T) {
 	const at = "settings.pace."
 	for body, want := range map[string][]string{
-		`{"settings":{"pace":{"min_gap_ms":-1,"per_hour":"x","wat":1},"mark_read":null,"proxy_url":"http://x"}}`: {
-			at + "per_hour:type", at + "wat:unknown", "settings.proxy_url:unknown", at + "min_gap_ms:min",
+		`{"settings":{"pace":{"min_gap_ms":-1,"per_hour":"x","wat":1},"mark_read":null,"history":true}}`: {
+			at + "per_hour:type", at + "wat:unknown", "settings.history:unknown", at + "min_gap_ms:min",
 		},
 		`{"settings":{"pace":{"min_gap_ms":86400001,"jitter_ms":0,"per_hour":1000001,"per_day":9223372036854775807}}}`: {
 			at + "min_gap_ms:max", at + "per_hour:max", at + "per_day:max",
 		},
 		`{"settings":{"pace":{"min_gap_ms":86400000,"per_hour":1000000,"per_day":10000000}}}`: nil,
+		`{"settings":{"proxy_url":"ftp://proxy.example.com","pace":{"per_hour":-1}}}`:         {"settings.proxy_url:format", at + "per_hour:min"},
+		`{"settings":{"proxy_url":7}}`:                                     {"settings.proxy_url:type"},
+		`{"settings":{"proxy_url":"socks5://a:b@proxy.example.com:1080"}}`: nil,
+		`{"settings":{"proxy_url":null}}`:                                  nil,
 	} {
 		if diff := cmp.Diff(want, refusedFields(t, new(updateInstance), testCall(messaging.Test), body)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", body, diff)

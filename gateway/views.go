@@ -81,13 +81,14 @@ type instanceView struct {
 	CreatedAt   timestamp               `json:"created_at"`
 }
 
-func viewInstance(i messaging.Instance) instanceView {
+// viewInstance shows an instance, and of its proxy no password.
+func (s *Server) viewInstance(i messaging.Instance) instanceView {
 	return instanceView{
 		ID: i.ID, Name: i.Name, Environment: i.Environment, Driver: i.Driver, Desired: i.Desired,
 		State: i.State, StateReason: nullable(i.StateReason),
 		StateSince: timestamp(i.StateSince), StateUntil: timestamp(i.StateUntil),
 		Phone: nullable(i.Phone), PushName: nullable(i.PushName),
-		Metadata: object(i.Metadata), Settings: object(i.Settings), CreatedAt: timestamp(i.CreatedAt),
+		Metadata: object(i.Metadata), Settings: object(s.proxies.Shown(i)), CreatedAt: timestamp(i.CreatedAt),
 	}
 }
 
@@ -130,7 +131,7 @@ func viewCall(c *messaging.Call) *callView {
 	}
 }
 
-func viewEvent(e messaging.Event) eventView {
+func (s *Server) viewEvent(e messaging.Event) eventView {
 	v := eventView{
 		ID: e.ID, Type: e.Type, APIVersion: eventAPIVersion, Environment: e.Environment,
 		WorkspaceID: e.WorkspaceID, InstanceID: nullable(e.InstanceID), Sequence: e.Sequence, Timestamp: timestamp(e.Timestamp),
@@ -141,7 +142,7 @@ func viewEvent(e messaging.Event) eventView {
 		v.Data.Message = &messageJSON{message}
 	}
 	if e.Instance != nil {
-		instance := viewInstance(*e.Instance)
+		instance := s.viewInstance(*e.Instance)
 		v.Data.Instance = &instance
 	}
 	if e.Call != nil {

@@ -17,6 +17,7 @@ import (
 	"portaria/gateway/gatewaytest"
 	"portaria/instances"
 	"portaria/instances/pairlink"
+	"portaria/instances/proxy"
 	"portaria/internal/fault"
 	"portaria/messaging"
 	"portaria/outbox"
@@ -382,7 +383,7 @@ func open(t *testing.T, change ...func(*gateway.Options)) *house {
 	h := &house{world: w, keys: keys, logged: new(lockedBuffer)}
 	options := gateway.Options{
 		Auth: directory, Sender: w, Instances: w, Reader: w, Awaiter: w, Clocks: w, Idempotency: w, Logs: w, Ready: w,
-		Media: h.library(t), Connections: w, Numbers: w, Pacer: w, Links: pairlink.New(newLinkStore(w), nil),
+		Media: h.library(t), Connections: w, Numbers: w, Proxies: new(proxy.Book), Pacer: w, Links: pairlink.New(newLinkStore(w), nil),
 		Logger:  slog.New(slog.NewTextHandler(h.logged, nil)),
 		ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
 		Version: "test",

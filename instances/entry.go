@@ -1,9 +1,11 @@
 package instances
 
 import (
+	"bytes"
 	"context"
 	"sync"
 
+	"portaria/instances/proxy"
 	"portaria/messaging"
 )
 
@@ -27,10 +29,14 @@ type entry struct {
 // set takes in an instance as it stands now. What its owner asks for makes
 // another channel; so does another state of a test instance, whose channel is as
 // connected as its instance was when it was opened. A live channel brings its
-// states about itself, and lives through them. The manager's mu is held.
+// states about itself, and lives through them, but not through another proxy.
+// The manager's mu is held.
 func (e *entry) set(i messaging.Instance) {
 	was := &e.instance
-	if i.Desired != was.Desired || !i.AskedAt.Equal(was.AskedAt) || i.Environment == messaging.Test && i.State != was.State {
+	switch {
+	case i.Desired != was.Desired, !i.AskedAt.Equal(was.AskedAt),
+		i.Environment == messaging.Test && i.State != was.State,
+		i.Environment == messaging.Live && proxy.Stored(i.Settings) != proxy.Stored(was.Settings):
 		e.turn++
 	}
 	e.instance = i
@@ -95,12 +101,13 @@ func (m *Manager) refresh(ctx context.Context, i messaging.Instance, began uint6
 }
 
 // take takes in an instance as it stands now. It reports whether the channel
-// that the entry has can take messages (again). m.mu is held.
+// that the entry has can take messages (again), or at another pace, whoever
+// changed the settings. m.mu is held.
 func (m *Manager) take(e *entry, i messaging.Instance) (ready bool) {
-	carried, ask := e.carries(), e.instance.Ask
+	carried, ask, settings := e.carries(), e.instance.Ask, e.instance.Settings
 	e.set(i)
 	m.notify(i.ID)
-	return e.carries() && (!carried || ask != i.Ask)
+	return e.carries() && (!carried || ask != i.Ask || !bytes.Equal(settings, i.Settings))
 }
 
 // settle does what follows from what was taken in.

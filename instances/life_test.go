@@ -94,6 +94,7 @@ func TestADisconnectionIsShownWhenTheChannelIsClosed(t *testing.T) {
 		w.begin()
 		w.act("connect", pairing.ID, messaging.AskConnect)
 		w.tell(pairing, messaging.InstancePairing, nil)
+		w.until(pairing.ID, "is being paired", func(i messaging.Instance) bool { return i.State == messaging.InstancePairing })
 		eventually(w.t, "the linked one is taken up", func() bool { return w.phones.count(linked.ID) == 1 })
 		for id, want := range map[string]messaging.InstanceState{
 			pairing.ID: messaging.InstanceCreated, linked.ID: messaging.InstanceDisconnected,

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"portaria/instances/proxy"
 	"portaria/messaging"
 )
 
@@ -49,7 +50,10 @@ type Options struct {
 	// instances can be created but never connect.
 	Live messaging.Driver[messaging.LiveInstance]
 	Test messaging.Driver[messaging.TestInstance]
-	// Connected is told when an instance's channel can take messages (again).
+	// Proxies keeps the proxies of live instances; nil: none is taken.
+	Proxies *proxy.Book
+	// Connected is told when an instance's channel can take messages (again),
+	// and when its settings have changed: it may send at another pace now.
 	Connected func(instanceID string)
 	// Relinked fails what waits for the number that was linked to an instance
 	// before the one that is linked now. It may be called again for the same
@@ -109,6 +113,9 @@ func nameOf(i messaging.Instance) nameKey { return nameKey{i.WorkspaceID, i.Envi
 func NewManager(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Proxies == nil {
+		o.Proxies = new(proxy.Book)
 	}
 	if o.Connected == nil {
 		o.Connected = func(string) {}

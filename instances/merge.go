@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"portaria/instances/proxy"
 	"portaria/internal/fault"
 	"portaria/messaging"
 )
@@ -17,11 +18,15 @@ const (
 )
 
 // apply merges the patch into an instance.
-func (p *Patch) apply(i *messaging.Instance) (err error) {
+func (p *Patch) apply(i *messaging.Instance, proxies *proxy.Book) (err error) {
 	if i.Metadata, err = merge("metadata", i.Metadata, p.Metadata, maxMetadataBytes); err != nil {
 		return err
 	}
-	i.Settings, err = merge("settings", i.Settings, p.Settings, maxSettingsBytes)
+	settings, err := proxies.Keep(i, p.Settings)
+	if err != nil {
+		return err
+	}
+	i.Settings, err = merge("settings", i.Settings, settings, maxSettingsBytes)
 	return err
 }
 

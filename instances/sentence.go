@@ -32,7 +32,7 @@ func sentences() []sentence {
 		{messaging.ReasonServerError, "WhatsApp refuses connections at the moment. Another try is made by itself."},
 		{messaging.ReasonNoTraffic, "Nothing came through the connection for a while. It is being made again."},
 		{messaging.ReasonNetworkUnreachable, "WhatsApp cannot be reached from this server. Another try is made by itself."},
-		{messaging.ReasonProxyUnreachable, "The proxy of this instance does not answer. Another try is made by itself."},
+		{messaging.ReasonProxyUnreachable, "The proxy of this instance does not answer, or makes no connection. Another try is made by itself."},
 
 		{messaging.ReasonStreamReplaced, "Another program connected with the same session. End it there, then connect again."},
 		{messaging.ReasonClientOutdated, "WhatsApp no longer accepts this version of the gateway. Update it, then connect again."},

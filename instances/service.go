@@ -66,17 +66,25 @@ func (m *Manager) List(_ context.Context, t messaging.Tenancy, page messaging.Pa
 
 // Create makes an instance. A test instance is connected at once, with a
 // number of the sandbox; a live one waits to be linked. Faults:
-// fault.ErrValidation, NAME_TAKEN.
+// fault.ErrValidation, NAME_TAKEN, proxy.ErrNotAllowed.
 func (m *Manager) Create(ctx context.Context, t messaging.Tenancy, draft Draft) (messaging.Instance, error) {
 	if err := draft.validate(t.Environment()); err != nil {
+		return messaging.Instance{}, err
+	}
+	if err := m.o.Proxies.Admit(ctx, t.Environment(), draft.Settings); err != nil {
 		return messaging.Instance{}, err
 	}
 	now := m.o.Now(t).UTC().Truncate(time.Microsecond)
 	i := messaging.Instance{
 		ID: messaging.NewID(messaging.InstancePrefix, now), WorkspaceID: t.Workspace(), Environment: t.Environment(), Name: draft.Name,
 		Driver: messaging.DriverWhatsApp, Desired: messaging.DesiredDisconnected, State: messaging.InstanceCreated,
-		StateSince: now, Metadata: object(draft.Metadata), Settings: object(draft.Settings), CreatedAt: now,
+		StateSince: now, Metadata: object(draft.Metadata), CreatedAt: now,
 	}
+	settings, err := m.o.Proxies.Keep(&i, object(draft.Settings))
+	if err != nil {
+		return messaging.Instance{}, err
+	}
+	i.Settings = settings
 	if t.Environment() == messaging.Test {
 		i.Driver = messaging.DriverSandbox
 		if !draft.Unpaired {
@@ -86,7 +94,6 @@ func (m *Manager) Create(ctx context.Context, t messaging.Tenancy, draft Draft) 
 	}
 	var claim *messaging.Claim
 	if draft.ClaimFor != nil {
-		var err error
 		if claim, err = draft.ClaimFor(i); err != nil {
 			return i, fmt.Errorf("claim: %w", err)
 		}
@@ -100,14 +107,19 @@ func (m *Manager) Create(ctx context.Context, t messaging.Tenancy, draft Draft) 
 }
 
 // Update merges a patch into an instance. Patches of several callers, in
-// whatever process, are merged one after the other. Faults: ErrNotFound,
-// fault.ErrValidation.
+// whatever process, are merged one after the other. Another proxy makes a live
+// instance's connection anew. Faults: ErrNotFound, fault.ErrValidation,
+// proxy.ErrNotAllowed.
 func (m *Manager) Update(ctx context.Context, t messaging.Tenancy, id string, patch Patch) (messaging.Instance, error) {
 	i, err := m.Resolve(ctx, t, id)
 	if err != nil || (len(patch.Metadata) == 0 && len(patch.Settings) == 0) {
 		return i, err
 	}
-	return m.change(ctx, i, patch.apply, func(known *messaging.Instance, i messaging.Instance) {
+	if err := m.o.Proxies.Admit(ctx, t.Environment(), patch.Settings); err != nil {
+		return messaging.Instance{}, err
+	}
+	apply := func(i *messaging.Instance) error { return patch.apply(i, m.o.Proxies) }
+	return m.change(ctx, i, apply, func(known *messaging.Instance, i messaging.Instance) {
 		known.Metadata, known.Settings = i.Metadata, i.Settings
 	})
 }

@@ -3,12 +3,14 @@ package instances_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"portaria/instances"
+	"portaria/instances/proxy"
 	"portaria/messaging"
 	"portaria/store"
 	"portaria/store/storetest"
@@ -61,9 +63,19 @@ func newWorld(t *testing.T, engine string, late lateness) *world {
 
 func (w *world) managerOptions(late lateness) instances.Options {
 	return instances.Options{
-		Store: slowStore{w, w.store, late}, Pairings: w.store, Reporter: w.store, Test: w.network,
+		Store: slowStore{w, w.store, late}, Pairings: w.store, Reporter: w.store, Test: w.network, Proxies: w.proxies(),
 		Connected: w.network.hear, Drain: w.drains.drain, Now: w.now,
 	}
+}
+
+// proxies is the book of proxies of every process of the world.
+func (w *world) proxies() *proxy.Book {
+	w.t.Helper()
+	book, err := proxy.New(proxy.Options{Key: make([]byte, 32), Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return book
 }
 
 // now moves on whenever it is asked, so that ids sort by their creation.

@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"path"
 	"time"
 
-	"code.dny.dev/ssrf"
+	"portaria/internal/guard"
 )
 
 const (
@@ -30,27 +29,16 @@ const (
 // fetcher brings files from URLs. Its guard asks at every dial, so that no name
 // that is resolved anew and no redirect leads inside.
 type fetcher struct {
-	guard  *ssrf.Guardian
+	guard  *guard.Guard
 	client *http.Client
 }
 
 func newFetcher(allow []netip.Prefix) *fetcher {
-	options := []ssrf.Option{ssrf.WithAnyPort()}
-	var v4, v6 []netip.Prefix
-	for _, p := range allow {
-		if p.Addr().Is4() {
-			v4 = append(v4, p)
-		} else {
-			v6 = append(v6, p)
-		}
-	}
-	options = append(options, ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
-	f := &fetcher{guard: ssrf.New(options...)}
-	dialer := &net.Dialer{Timeout: firstByte, Control: f.guard.Safe}
+	f := &fetcher{guard: guard.New(allow)}
 	f.client = &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  nil, // a proxy would dial for us, without the guard
-			DialContext:            dialer.DialContext,
+			DialContext:            f.guard.Dialer(firstByte).DialContext,
 			TLSHandshakeTimeout:    firstByte,
 			ResponseHeaderTimeout:  firstByte,
 			MaxResponseHeaderBytes: 64 << 10,
@@ -75,7 +63,7 @@ func (f *fetcher) permits(u *url.URL) error {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
 		return ErrURLNotAllowed
 	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && f.guard.SafeAddr(addr) != nil {
+	if !f.guard.Permits(u.Hostname()) {
 		return ErrURLNotAllowed
 	}
 	return nil
@@ -126,10 +114,8 @@ func (l *Library) Fetch(ctx context.Context, rawURL string, limit int64) (*Fetch
 
 // fetchFault says why nothing came. Whether a host inside exists is not told.
 func fetchFault(err error) error {
-	for _, refusal := range []error{ssrf.ErrProhibitedIP, ssrf.ErrProhibitedNetwork, ssrf.ErrProhibitedPort, ErrURLNotAllowed} {
-		if errors.Is(err, refusal) {
-			return ErrURLNotAllowed
-		}
+	if guard.Refused(err) || errors.Is(err, ErrURLNotAllowed) {
+		return ErrURLNotAllowed
 	}
 	if errors.Is(err, ErrUnreachable) {
 		return ErrUnreachable.Saying("The URL leads through more than 3 redirects.")

@@ -43,7 +43,7 @@ type Outgoing struct {
 	To          Address
 	Content     Content
 	Sandbox     *Override
-	Attempt     int // 1 for the first try
+	Attempt     int // 1 for the first try; see Outcome.Tried
 }
 
 // Verdict is what became of a try.
@@ -71,9 +71,27 @@ type Outcome struct {
 	At      time.Time
 	Due     time.Time
 	Error   *SendError
+	// Tried says of a message that is Deferred or Held that the network was asked
+	// to take it. One that only waits (for a connection, behind another, for a
+	// look-up) was not tried. When a Deferred try has no Error, the network did
+	// not answer, and may have taken the message.
+	Tried bool
 }
 
-// Reporter takes records. When Report returns nil, they are durable.
+// Try reports whether the channel tried the message, so that it counts among
+// its attempts and uses the pace.
+func (o *Outcome) Try() bool {
+	return o.Tried || o.Verdict == Accepted || o.Verdict == Pending || o.Verdict == Refused
+}
+
+// MayBeTaken reports whether the network took the message, or may have taken it
+// without saying so.
+func (o *Outcome) MayBeTaken() bool {
+	return o.Verdict == Accepted || o.Verdict == Pending || o.Verdict == Deferred && o.Tried && o.Error == nil
+}
+
+// Reporter takes records. When Report returns nil, they are durable. Its fault
+// ErrUnrecordable is about what is in them: none was recorded.
 type Reporter interface {
 	Report(ctx context.Context, records ...Record) error
 }

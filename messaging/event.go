@@ -1,6 +1,10 @@
 package messaging
 
-import "time"
+import (
+	"time"
+
+	"portaria/internal/fault"
+)
 
 // EventType names what happened.
 type EventType string
@@ -46,6 +50,11 @@ type Event struct {
 	Instance  *Instance // of an instance event
 	Call      *Call     // of a call event
 }
+
+// ErrUnrecordable is the fault of a record that the journal will never take, for
+// what is in it. To report it again is of no use, and would keep back what comes
+// behind it.
+var ErrUnrecordable = fault.New(fault.Internal, "UNRECORDABLE", "This cannot be recorded.")
 
 // Record is something that a room or a driver asks the journal to record:
 // StatusChange, InboundMessage, MessageEdit, MessageRevoke, CallReceived or

@@ -82,7 +82,7 @@ func TestAWaitingMessageIsPassedOnlyByOthers(t *testing.T) {
 		w := newWorld(t, s)
 		w.network.setJudge(func(m messaging.Outgoing) *messaging.Outcome {
 			if m.To.Phone() == number(1) && m.Attempt <= 2 {
-				return &messaging.Outcome{Verdict: messaging.Deferred, Due: w.clock.Now().Add(time.Minute)}
+				return &messaging.Outcome{Verdict: messaging.Deferred, Tried: true, Due: w.clock.Now().Add(time.Minute)}
 			}
 			return nil
 		})
@@ -177,6 +177,41 @@ func TestAMessageThatCannotBeSentExpires(t *testing.T) {
 	})
 }
 
+// Attempts are what the network was asked: a message that waits behind another,
+// or for a look-up, is not nearer to being given up.
+func TestWaitingIsNoAttempt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s)
+		var attempts []int
+		w.network.setJudge(func(m messaging.Outgoing) *messaging.Outcome {
+			attempts = append(attempts, m.Attempt)
+			switch n := len(attempts); {
+			case n <= 3:
+				return &messaging.Outcome{Verdict: messaging.Deferred, Due: w.clock.Now().Add(time.Minute)}
+			case n == 4:
+				return &messaging.Outcome{Verdict: messaging.Held, Due: w.clock.Now().Add(time.Minute)}
+			case n == 5:
+				return &messaging.Outcome{Verdict: messaging.Held, Tried: true, Due: w.clock.Now().Add(time.Minute)}
+			default:
+				return nil
+			}
+		})
+		m := w.accept(number(1))
+		w.idle()
+		for range 5 {
+			w.restart()
+			w.pass(time.Minute)
+		}
+		if diff := cmp.Diff([]int{1, 1, 1, 1, 1, 2}, attempts); diff != "" {
+			t.Error(diff)
+		}
+		got, err := s.Message(t.Context(), w.tenancy, m.ID)
+		if err != nil || got.Status != messaging.StatusSent || got.Attempts != 2 {
+			t.Errorf("%+v, %v; want sent with the second attempt", got.State, err)
+		}
+	})
+}
+
 // An acknowledgement that never comes must not hold others, and the message is
 // tried again under its id.
 func TestALostAcknowledgementIsTriedAgain(t *testing.T) {
@@ -231,7 +266,7 @@ func TestOrderWithinARecipientHoldsWhateverFails(t *testing.T) {
 			var n int
 			fmt.Sscanf(m.To.Phone(), "1202555%04d", &n)
 			if m.Attempt <= failing[n] {
-				return &messaging.Outcome{Verdict: messaging.Deferred, Due: w.clock.Now().Add(time.Duration(m.Attempt) * time.Second)}
+				return &messaging.Outcome{Verdict: messaging.Deferred, Tried: true, Due: w.clock.Now().Add(time.Duration(m.Attempt) * time.Second)}
 			}
 			return nil
 		})

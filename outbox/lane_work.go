@@ -321,6 +321,9 @@ func (l *lane) settle(taken *load, outcomes []messaging.Outcome, wakes int64) {
 		p := taken.batch[i]
 		o := &outcomes[i]
 		if o.Verdict == messaging.Deferred && o.Due.IsZero() {
+			if o.Try() {
+				p.Attempt++ // in memory only: it is told with the next try
+			}
 			l.putBack(p)
 			if l.wakes == wakes {
 				l.paused = true
@@ -347,6 +350,9 @@ func (l *lane) putBack(p Parcel) {
 // judge makes the record of one outcome. l.mu is held.
 func (l *lane) judge(p *Parcel, o *messaging.Outcome) messaging.Record {
 	c := messaging.StatusChange{At: o.At, Attempts: p.Attempt, Error: o.Error, Due: o.Due}
+	if !o.Try() {
+		c.Attempts-- // it has only waited
+	}
 	if c.At.IsZero() {
 		c.At = l.clock.Now()
 	}

@@ -315,6 +315,76 @@ func TestARefusalCostsAGapButNoCap(t *testing.T) {
 	}
 }
 
+// A network that has trouble is not asked faster than the pace allows. What it
+// did not answer for may have been carried, and counts; what it refused for now
+// does not.
+func TestTriesThatAreDeferredKeepThePace(t *testing.T) {
+	for name, c := range map[string]struct {
+		said *messaging.SendError
+		used int
+	}{
+		"refused for now": {&messaging.SendError{Code: "PROVIDER_ERROR", Message: "500"}, 0},
+		"not answered":    {nil, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+			w.set(`{"pace":{"enabled":true,"min_gap_ms":10000,"jitter_ms":0,"per_hour":3}}`)
+			var asked []time.Time
+			w.network.setJudge(func(messaging.Outgoing) *messaging.Outcome {
+				asked = append(asked, w.clock.Now())
+				return &messaging.Outcome{Verdict: messaging.Deferred, Tried: true, Due: w.clock.Now().Add(2 * time.Hour), Error: c.said}
+			})
+			for n := range 20 {
+				w.accept(number(n), long)
+			}
+			for range 25 {
+				w.idle()
+				w.clock.pass(10 * time.Second)
+			}
+			w.idle()
+			for n := 1; n < len(asked); n++ {
+				if gap := asked[n].Sub(asked[n-1]); gap < 10*time.Second {
+					t.Fatalf("try %d came %s after the one before", n, gap)
+				}
+			}
+			if got := w.pace().UsedHour; got != c.used {
+				t.Errorf("%d of the hour are used, want %d", got, c.used)
+			}
+			if want := 20; c.used == 0 && len(asked) != want || c.used > 0 && len(asked) != c.used {
+				t.Errorf("the network was asked %d times", len(asked))
+			}
+		})
+	}
+}
+
+// A message whose connection is lost in the middle of it may have been carried.
+func TestATryThatCostTheConnectionCounts(t *testing.T) {
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w.set(`{"pace":{"enabled":true,"min_gap_ms":1000,"jitter_ms":0,"per_hour":2}}`)
+	tries := 0
+	w.network.setJudge(func(messaging.Outgoing) *messaging.Outcome {
+		if tries++; tries == 1 {
+			return &messaging.Outcome{Verdict: messaging.Deferred, Tried: true}
+		}
+		return nil
+	})
+	m := w.accept(number(1))
+	w.idle()
+	w.outbox.Wake(w.instance.ID)
+	w.idle()
+	if tries != 1 {
+		t.Fatalf("%d tries before the gap has passed", tries)
+	}
+	w.pass(time.Second)
+	got, err := w.store.Message(t.Context(), w.tenancy, m.ID)
+	if err != nil || got.Status != messaging.StatusSent || got.Attempts != 2 {
+		t.Errorf("%+v, %v; want sent with the second attempt", got.State, err)
+	}
+	if used := w.pace().UsedHour; used != 2 {
+		t.Errorf("%d of the hour are used, want 2", used)
+	}
+}
+
 // A rehearsal in instant mode skips the waits, and what it skipped is not owed
 // afterwards.
 func TestAClockThatSkipsWaitsSkipsThePace(t *testing.T) {

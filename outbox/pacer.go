@@ -132,25 +132,22 @@ func (l *lane) letGo() {
 
 // spend enters in the book what a batch has used of the pace, and has it
 // recorded with the outcomes. What the network may have taken counts. What it
-// refused was still something it was asked, and makes the next one wait its
-// gap; what was not carried yet costs nothing. l.mu is held.
+// did not take was still something it was asked, and makes the next one wait
+// its gap; what it was not asked costs nothing. l.mu is held.
 func (l *lane) spend(taken *load, outcomes []messaging.Outcome) {
 	if l.pace == nil || l.pace.rules == nil {
 		return
 	}
-	sent, refused := 0, false
+	sent, asked := 0, false
 	for i := range outcomes {
-		switch outcomes[i].Verdict {
-		case messaging.Accepted, messaging.Pending:
+		asked = asked || outcomes[i].Try()
+		if outcomes[i].MayBeTaken() {
 			sent++
-		case messaging.Refused:
-			refused = true
-		case messaging.Deferred, messaging.Held:
 		}
 	}
 	p, now := l.pace, l.clock.Now()
 	p.reached = time.Time{}
-	if sent == 0 && !refused {
+	if !asked {
 		return
 	}
 	p.book.settle(now)

@@ -146,7 +146,7 @@ func TestMessagesAreNotSentEarlyAfterTheClockHasSkipped(t *testing.T) {
 		soon := w.accept(number(2), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(time.Hour) })
 		w.network.setJudge(func(m messaging.Outgoing) *messaging.Outcome {
 			if m.To.Phone() == number(3) && m.Attempt == 1 {
-				return &messaging.Outcome{Verdict: messaging.Deferred, Due: w.clock.Now().Add(time.Second)}
+				return &messaging.Outcome{Verdict: messaging.Deferred, Tried: true, Due: w.clock.Now().Add(time.Second)}
 			}
 			return nil
 		})

@@ -25,6 +25,7 @@ func (s *sending) decide(i int) {
 	m := &s.batch[i]
 	if first, ok := s.waiting[m.To.WAID]; ok {
 		s.outcomes[i] = s.outcomes[first]
+		s.outcomes[i].Tried = false
 		return
 	}
 	if !s.online {
@@ -38,25 +39,31 @@ func (s *sending) decide(i int) {
 	case refuse:
 		s.outcomes[i] = messaging.Outcome{Verdict: messaging.Refused, At: s.now, Error: sendError(p.code)}
 	case hiccup:
-		s.defers(i, time.Duration(m.Attempt)*hiccupDelay)
+		s.fails(i, time.Duration(m.Attempt)*hiccupDelay)
 	case drop:
 		s.online, s.lost = false, drop
-		s.defers(i, dropDelay)
+		s.fails(i, dropDelay)
 	case logout:
 		s.online, s.lost = false, logout
 		// Due at once, but there is no connection: it goes when there is one
 		// again, and as a second try, or it would end that one too.
-		s.outcomes[i] = messaging.Outcome{Verdict: messaging.Deferred, At: s.now, Due: s.now, Error: sendError(codeLoggedOut)}
+		s.outcomes[i] = messaging.Outcome{Verdict: messaging.Deferred, At: s.now, Due: s.now, Error: sendError(codeLoggedOut), Tried: true}
 		s.waits(i)
 	case hold:
 		s.outcomes[i] = messaging.Outcome{
-			Verdict: messaging.Held, At: s.now, Due: s.now.Add(timelock), Error: sendError(codeTimelocked),
+			Verdict: messaging.Held, At: s.now, Due: s.now.Add(timelock), Error: sendError(codeTimelocked), Tried: true,
 		}
 		s.waits(i)
 	}
 }
 
-// defers puts a message off after a temporary fault.
+// fails puts a message off that met a temporary fault of the network.
+func (s *sending) fails(i int, by time.Duration) {
+	s.defers(i, by)
+	s.outcomes[i].Tried = true
+}
+
+// defers puts a message off that could not be tried.
 func (s *sending) defers(i int, by time.Duration) {
 	s.outcomes[i] = messaging.Outcome{
 		Verdict: messaging.Deferred, At: s.now, Due: s.now.Add(by), Error: sendError(codeProvider),

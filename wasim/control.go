@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"mime"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -21,6 +24,7 @@ var (
 	errControlPath    = fault.New(fault.NotFound, "WASIM_NO_SUCH_PATH", "There is nothing at this path.")
 	errControlMethod  = fault.New(fault.MethodNotAllowed, "WASIM_METHOD", "This path is asked another way.")
 	errControlOrigin  = fault.New(fault.Forbidden, "WASIM_ORIGIN", "Web pages may not use the control port.")
+	errControlHost    = fault.New(fault.Forbidden, "WASIM_HOST", "Ask for the control port as localhost or by an address of the loopback.")
 	errControlTimeout = fault.New(fault.Unavailable, "WASIM_TIMEOUT", "The client did not answer in time.")
 )
 
@@ -31,7 +35,8 @@ const (
 )
 
 // ControlHandler is the control port: what a test does in Go, by HTTP and
-// JSON. It asks nobody who they are, so serve it on the loopback only. The
+// JSON. It asks nobody who they are, so serve it on the loopback only; requests
+// for any other host are refused. The
 // answers are {"success":true,"data":…} or {"success":false,"error":{"code",
 // "message","details"}}; README.md lists the paths.
 func (s *Server) ControlHandler() http.Handler {
@@ -54,7 +59,33 @@ func (s *Server) ControlHandler() http.Handler {
 	// A page in a browser on this machine could reach the port too.
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(refusing(errControlOrigin))
-	return guard.Handler(mux)
+	return onLoopback(guard.Handler(mux))
+}
+
+// onLoopback refuses requests that do not ask for this machine: a page whose
+// name was made to point here has the origin of the control port, so that the
+// name alone gives it away.
+func onLoopback(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isLoopback(r.Host) {
+			refusing(errControlHost).ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isLoopback reports whether a Host header, with or without a port, names the
+// loopback.
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && address.IsLoopback()
 }
 
 func refusing(f *fault.Fault) http.Handler {

@@ -187,15 +187,18 @@ type faultRequest struct {
 
 func (in faultRequest) fault() (Fault, error) {
 	f := Fault{Name: in.Name, Number: in.Number, Contact: in.Contact, Code: in.Code, Ban: in.Ban, Count: in.Count}
-	for text, into := range map[string]*time.Duration{in.Expire: &f.Expire, in.Delay: &f.Delay, in.For: &f.For} {
-		if text == "" {
+	for _, given := range []struct {
+		text string
+		into *time.Duration
+	}{{in.Expire, &f.Expire}, {in.Delay, &f.Delay}, {in.For, &f.For}} {
+		if given.text == "" {
 			continue
 		}
-		d, err := time.ParseDuration(text)
+		d, err := time.ParseDuration(given.text)
 		if err != nil {
 			return f, ErrFault.Saying("A duration is a number and a unit, as 500ms, 10s or 1h.")
 		}
-		*into = d
+		*given.into = d
 	}
 	return f, nil
 }

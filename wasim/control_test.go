@@ -2,6 +2,7 @@ package wasim_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -33,10 +34,14 @@ type answer struct {
 func ask(t testing.TB, s *wasim.Server, method, path, body string, headers ...string) answer {
 	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "127.0.0.1:7480"
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+		}
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
@@ -204,6 +209,53 @@ func TestControlPortRefuses(t *testing.T) {
 	}
 	if left := s.Faults(); len(left) != 0 {
 		t.Errorf("ordered nevertheless: %+v", left)
+	}
+}
+
+// TestControlPortTakesEqualDurations: each is its own, also when all are the same.
+func TestControlPortTakesEqualDurations(t *testing.T) {
+	s := start(t, wasim.Options{})
+	mustAsk(t, s, "POST", "/faults", `{"name":"slow-ack","delay":"10s","for":"10s"}`)
+	mustAsk(t, s, "POST", "/faults", `{"name":"login-failure","code":402,"expire":"1m","for":"1m"}`)
+	var got []string
+	for _, f := range s.Faults() {
+		got = append(got, fmt.Sprintf("%s expire=%s delay=%s for=%s", f.Name, f.Expire, f.Delay, f.For))
+	}
+	want := []string{"slow-ack expire=0s delay=10s for=10s", "login-failure expire=1m0s delay=0s for=1m0s"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("waiting (-want +got):\n%s", diff)
+	}
+}
+
+// TestControlPortIsNotReachedByANameOfTheWeb: a page whose name was made to
+// point at this machine has the same origin as the port, and only the name
+// that it asks for gives it away.
+func TestControlPortIsNotReachedByANameOfTheWeb(t *testing.T) {
+	s := start(t, wasim.Options{})
+	for host, want := range map[string]int{
+		"localhost":                   200,
+		"localhost:7480":              200,
+		"LocalHost:7480":              200,
+		"127.0.0.1":                   200,
+		"127.1.2.3:7480":              200,
+		"[::1]":                       200,
+		"[::1]:7480":                  200,
+		"":                            403,
+		"evil.example":                403,
+		"evil.example:7480":           403,
+		"localhost.evil.example":      403,
+		"127.0.0.1.evil.example":      403,
+		"evil.example:127.0.0.1":      403,
+		"192.0.2.1:7480":              403,
+		"[::ffff:192.0.2.1]:7480":     403,
+		"0.0.0.0:7480":                403,
+		"localhost:7480:evil":         403,
+		"localhost@evil.example:7480": 403,
+	} {
+		got := ask(t, s, "GET", "/health", "", "Host", host)
+		if got.Status != want || (want == 403) != (got.Error.Code == "WASIM_HOST") {
+			t.Errorf("Host %q: %d %s, want %d", host, got.Status, got.Error.Code, want)
+		}
 	}
 }
 

@@ -43,6 +43,7 @@ type channel struct {
 	told    told                 // life's own
 
 	people  people   // whom messages go to
+	waits   waits    // who could not be written to yet
 	reach   reachOut // the lock on writing to strangers
 	recent  recent   // messages that receipts will be about
 	uploads uploads
@@ -59,7 +60,7 @@ func newChannel(ctx context.Context, d *Driver, facts messaging.Instance) *chann
 		signals: make(chan signal, 64),
 		asks:    rate.NewLimiter(askedPerSecond, askedAtOnce),
 		checks:  rate.NewLimiter(checkedPerHour/rate.Limit(time.Hour/time.Second), checkedAtOnce),
-		told:    told{state: facts.State, reason: facts.StateReason, name: facts.PushName},
+		told:    told{state: facts.State, reason: facts.StateReason, until: facts.StateUntil, name: facts.PushName},
 	}
 	c.ctx, c.stop = context.WithCancel(ctx)
 	return c

@@ -53,7 +53,7 @@ func (c *channel) fetch(ctx context.Context, l *link, m *messaging.Media, from w
 	if _, err := temp.Seek(0, io.SeekStart); err != nil {
 		return messaging.MediaInfo{}, fmt.Errorf("download: %w", err)
 	}
-	return c.driver.o.Media.KeepInbound(ctx, c.facts.WorkspaceID, c.facts.Environment, c.facts.ID, m.Filename, m.MIME, temp)
+	return c.driver.o.Media.KeepInbound(ctx, c.facts.WorkspaceID, c.facts.Environment, c.facts.ID, plain(m.Filename), plain(m.MIME), temp)
 }
 
 // encryptionRoom is what a file's encryption adds at most.

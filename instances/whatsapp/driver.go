@@ -48,8 +48,11 @@ type Options struct {
 	Settings func(messaging.Instance) []byte
 	// Endpoint stands in for WhatsApp's servers; nil: WhatsApp itself.
 	Endpoint *Endpoint
-	// Proxy returns an instance's own proxy, or nil; nil: that of HTTPS_PROXY.
+	// Proxy returns an instance's own proxy (http, https or socks5), or nil; nil:
+	// that of HTTPS_PROXY. With an Endpoint, the proxy is asked for its Addr.
 	Proxy func(messaging.Instance) (*url.URL, error)
+	// DialProxy opens the connections to instances' own proxies; nil: Dial.
+	DialProxy func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Dial opens the connections; nil: those of net.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -81,6 +84,9 @@ func New(o Options) (*Driver, error) {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext
 	}
+	if o.DialProxy == nil {
+		o.DialProxy = o.Dial
+	}
 	if o.TempDir == "" {
 		o.TempDir = os.TempDir()
 	}
@@ -96,11 +102,7 @@ func (d *Driver) Name() messaging.DriverName { return messaging.DriverWhatsApp }
 func (d *Driver) Open(ctx context.Context, instance messaging.LiveInstance) (messaging.Channel, error) {
 	facts := instance.Instance()
 	c := newChannel(context.WithoutCancel(ctx), d, facts)
-	transport, err := d.newTransport(facts, &c.lines)
-	if err != nil {
-		return nil, err
-	}
-	c.transport = transport
+	c.transport = d.newTransport(facts, &c.lines)
 	c.begin()
 	return c, nil
 }

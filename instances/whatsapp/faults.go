@@ -1,8 +1,6 @@
 package whatsapp
 
 import (
-	"errors"
-	"net"
 	"time"
 
 	"go.mau.fi/whatsmeow/types/events"
@@ -36,7 +34,7 @@ func lost(reason string) ending {
 
 // unreachable is the ending of a connection that was not made.
 func unreachable(err error) ending {
-	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "proxyconnect" || op.Op == "socks connect") {
+	if proxyFailed(err) {
 		return lost(messaging.ReasonProxyUnreachable)
 	}
 	return lost(messaging.ReasonNetworkUnreachable)

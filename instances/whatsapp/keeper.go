@@ -19,29 +19,55 @@ var errUnreadable = errors.New("there is no session with the recipient")
 const sweepInterval = 12 * time.Hour
 
 // keeper stands between one whatsmeow client and the store of its session, and
-// sees to three things that the client leaves open:
+// sees to what the client leaves open:
 //
 //   - A session is read, moved and written by senders and by receivers. Without
 //     a lock one could write over what the other has moved, and a contact would
 //     get a message under a key that was used already.
 //   - whatsmeow skips a device that it cannot encrypt for, and sends the rest. A
 //     message without a copy for its recipient must not leave.
-//   - The copy of a message that is kept for those who cannot decrypt it, and the
-//     session that encrypted it, go to the disk in one commit instead of two.
+//   - A message would cost seven questions to the database and three commits.
+//     What was read once is remembered, and what it leaves, the moved sessions
+//     and the copy for those who cannot decrypt it, is one entry of a commit
+//     that it shares with other instances (scribe).
 type keeper struct {
 	store.SessionStore
 	store.EventBuffer
+
+	scribe     *scribe
+	sessions   known[[]byte]
+	identities identities
+	tokens     tokens
+	salt       salt
 
 	mu    sync.Mutex // held from a session's reading to its writing
 	swept time.Time  // of senders, who take turns
 }
 
 // watch puts a keeper in front of a device's stores.
-func watch(device *store.Device) *keeper {
-	k := &keeper{SessionStore: device.Sessions, EventBuffer: device.EventBuffer}
+func watch(device *store.Device, s *scribe) *keeper {
+	k := &keeper{
+		SessionStore: device.Sessions, EventBuffer: device.EventBuffer, scribe: s,
+		identities: identities{IdentityStore: device.Identities},
+		tokens:     tokens{PrivacyTokenStore: device.PrivacyTokens},
+		salt:       salt{NCTSaltStore: device.NCTSalt},
+	}
+	device.PreKeys = &prekeys{PreKeyStore: device.PreKeys, together: device.EventBuffer.DoDecryptionTxn}
 	device.Sessions, device.EventBuffer = k, k
+	device.Identities, device.PrivacyTokens, device.NCTSalt = &k.identities, &k.tokens, &k.salt
 	return k
 }
+
+// refresh forgets what was remembered: before a new connection, for while there
+// was none, another process may have had one.
+func (k *keeper) refresh() {
+	_ = k.sessions.changeAll(nothing)
+	_ = k.identities.saved.changeAll(nothing)
+	_ = k.tokens.read.changeAll(nothing)
+	_ = k.salt.read.changeAll(nothing)
+}
+
+func nothing() error { return nil }
 
 // carriage is one message on its way through whatsmeow. It travels in the
 // context that SendMessage is given, and is used by one goroutine.
@@ -97,7 +123,30 @@ func (k *keeper) GetManySessions(ctx context.Context, addresses []string) (map[s
 	if c := carriageOf(ctx); c != nil {
 		c.hold()
 	}
-	return k.SessionStore.GetManySessions(ctx, addresses)
+	found := make(map[string][]byte, len(addresses))
+	var unknown []string
+	for _, address := range addresses {
+		if session, ok := k.sessions.get(address); ok {
+			found[address] = session
+		} else {
+			unknown = append(unknown, address)
+		}
+	}
+	if len(unknown) == 0 {
+		return found, nil
+	}
+	since := k.sessions.now()
+	read, err := k.SessionStore.GetManySessions(ctx, unknown)
+	if err != nil {
+		return nil, err
+	}
+	for address, session := range read {
+		found[address] = session
+		if session != nil {
+			k.sessions.put(since, address, session)
+		}
+	}
+	return found, nil
 }
 
 // PutManySessions implements store.SessionStore: here a message's encryption
@@ -105,19 +154,78 @@ func (k *keeper) GetManySessions(ctx context.Context, addresses []string) (map[s
 func (k *keeper) PutManySessions(ctx context.Context, sessions map[string][]byte) error {
 	c := carriageOf(ctx)
 	if c == nil {
-		return k.SessionStore.PutManySessions(ctx, sessions)
+		return k.move(sessions, func() error { return k.SessionStore.PutManySessions(ctx, sessions) })
 	}
 	defer c.release()
 	if !c.readable(sessions) {
 		return errUnreadable
 	}
-	return k.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
-		if m := c.copied; m != nil {
-			if err := k.EventBuffer.AddOutgoingEvent(ctx, m.chat, m.id, m.format, m.text); err != nil {
-				return err
+	return k.move(sessions, func() error {
+		return k.scribe.write(ctx, func(ctx context.Context) error {
+			if m := c.copied; m != nil {
+				if err := k.EventBuffer.AddOutgoingEvent(ctx, m.chat, m.id, m.format, m.text); err != nil {
+					return err
+				}
 			}
-		}
-		return k.SessionStore.PutManySessions(ctx, sessions)
+			return k.SessionStore.PutManySessions(ctx, sessions)
+		})
+	})
+}
+
+// move writes sessions, and remembers them when they are on the disk.
+func (k *keeper) move(sessions map[string][]byte, write func() error) error {
+	k.sessions.begin()
+	for address := range sessions {
+		k.sessions.drop(address)
+	}
+	err := write()
+	since := k.sessions.end()
+	if err != nil {
+		return err
+	}
+	for address, session := range sessions {
+		k.sessions.put(since, address, session)
+	}
+	return nil
+}
+
+// GetSession implements store.SessionStore.
+func (k *keeper) GetSession(ctx context.Context, address string) ([]byte, error) {
+	if session, ok := k.sessions.get(address); ok {
+		return session, nil
+	}
+	return k.SessionStore.GetSession(ctx, address)
+}
+
+// HasSession implements store.SessionStore.
+func (k *keeper) HasSession(ctx context.Context, address string) (bool, error) {
+	if _, ok := k.sessions.get(address); ok {
+		return true, nil
+	}
+	return k.SessionStore.HasSession(ctx, address)
+}
+
+// PutSession implements store.SessionStore.
+func (k *keeper) PutSession(ctx context.Context, address string, session []byte) error {
+	_, err := k.sessions.change(address, func() error { return k.SessionStore.PutSession(ctx, address, session) })
+	return err
+}
+
+// DeleteSession implements store.SessionStore.
+func (k *keeper) DeleteSession(ctx context.Context, address string) error {
+	_, err := k.sessions.change(address, func() error { return k.SessionStore.DeleteSession(ctx, address) })
+	return err
+}
+
+// DeleteAllSessions implements store.SessionStore.
+func (k *keeper) DeleteAllSessions(ctx context.Context, phone string) error {
+	return k.sessions.changeAll(func() error { return k.SessionStore.DeleteAllSessions(ctx, phone) })
+}
+
+// MigratePNToLID implements store.SessionStore. Identities move along.
+func (k *keeper) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
+	return k.sessions.changeAll(func() error {
+		return k.identities.saved.changeAll(func() error { return k.SessionStore.MigratePNToLID(ctx, pn, lid) })
 	})
 }
 
@@ -156,9 +264,18 @@ func (k *keeper) DeleteOldOutgoingEvents(ctx context.Context) error {
 }
 
 // DoDecryptionTxn implements store.EventBuffer: the decryption of an inbound
-// message reads and writes its session within.
+// message reads and writes its session within. Nothing of it is remembered, for
+// it may be rolled back.
 func (k *keeper) DoDecryptionTxn(ctx context.Context, f func(context.Context) error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.sessions.begin()
+	defer k.sessions.end()
+	k.identities.saved.begin()
+	defer k.identities.saved.end()
+	k.tokens.read.begin()
+	defer k.tokens.read.end()
+	k.salt.read.begin()
+	defer k.salt.read.end()
 	return k.EventBuffer.DoDecryptionTxn(ctx, f)
 }

@@ -33,8 +33,24 @@ func (c *channel) live(ctx context.Context) {
 		}
 	case l == nil:
 		c.done(ctx)
-	case c.facts.Ask != messaging.AskNothing, c.facts.Desired == messaging.DesiredConnected:
+	case c.facts.Ask != messaging.AskNothing, c.facts.Desired == messaging.DesiredConnected && c.mayResume(ctx):
 		c.stay(ctx, l)
+	}
+}
+
+// mayResume waits as long as the end of an earlier connection wants it, which an
+// earlier process may have seen; false: only the owner can ask for another.
+// Whoever dials through a ban makes it longer.
+func (c *channel) mayResume(ctx context.Context) bool {
+	switch f := &c.facts; {
+	case f.State == messaging.InstanceBanned:
+		return false
+	case f.State == messaging.InstanceDisconnected:
+		return f.StateReason != messaging.ReasonStreamReplaced && f.StateReason != messaging.ReasonClientOutdated
+	case f.State == messaging.InstanceRestricted:
+		return c.pause(ctx, f.StateUntil.Sub(c.now()))
+	default:
+		return true
 	}
 }
 
@@ -117,6 +133,7 @@ func (c *channel) discard(ctx context.Context, jid types.JID) {
 // connect makes one connection and follows it to its end.
 func (c *channel) connect(ctx context.Context, l *link) (end ending, connected bool) {
 	c.drain()
+	l.keeper.refresh()
 	hangUp, err := c.dial(ctx, l.client)
 	if err != nil {
 		return unreachable(err), false

@@ -26,7 +26,7 @@ func (c *channel) recall(ctx context.Context, linkedID string) (*link, error) {
 	if err != nil || device == nil {
 		return nil, err
 	}
-	k := watch(device)
+	k := watch(device, c.driver.o.Sessions.scribe)
 	client := c.newClient(device)
 	client.AddEventHandlerWithSuccessStatus(c.handle)
 	l := &link{client: client, keeper: k, jid: device.GetJID(), lid: device.GetLID(), name: device.PushName}

@@ -21,9 +21,14 @@ const (
 	ackServerErrors = 500
 )
 
-// maxPuzzles is how often a message is tried that WhatsApp refuses for a cause
-// that nobody knows, or that a file's upload fails.
-const maxPuzzles = 5
+const (
+	// maxPuzzles is how often a message is tried that WhatsApp refuses for a cause
+	// that nobody knows, or that a file's upload fails.
+	maxPuzzles = 5
+	// maxThrottles is how often a message is tried that WhatsApp refuses because the
+	// number sends too much: for most of an hour.
+	maxThrottles = 20
+)
 
 // The faults of a message that come from us.
 var (
@@ -76,7 +81,10 @@ func (s *sending) judgeCode(m *messaging.Outgoing, code int) messaging.Outcome {
 		return messaging.Outcome{Verdict: messaging.Held, Due: until, Error: errReachOut()}
 	case code == ackThrottled:
 		o := s.later(m, errThrottled())
-		s.reach.throttle(o.Due)
+		if s.reach.throttle(m.WAMessageID, o.Due) >= maxThrottles {
+			s.reach.settle(m.WAMessageID)
+			return messaging.Outcome{Verdict: messaging.Refused, Error: errThrottled()}
+		}
 		return o
 	case code >= ackServerErrors, code == ackInvalid && m.Attempt < maxPuzzles:
 		return s.later(m, errProvider(code))
@@ -99,7 +107,7 @@ func isFinal(code int) bool {
 
 // later is the outcome of a temporary fault.
 func (s *sending) later(m *messaging.Outgoing, why *messaging.SendError) messaging.Outcome {
-	delay := backoff(max(0, m.Attempt-1), s.timing.RetryMin, s.timing.RetryMax)
+	delay := backoff(max(0, m.Attempt-1)+s.waits.of(m.To.WAID), s.timing.RetryMin, s.timing.RetryMax)
 	return messaging.Outcome{Verdict: messaging.Deferred, Due: s.now().Add(delay).Truncate(time.Microsecond), Error: why}
 }
 

@@ -36,7 +36,7 @@ func (c *channel) pair(ctx context.Context) *link {
 	limited, cancel := context.WithDeadline(ctx, c.pairUntil())
 	defer cancel()
 	defer c.hidePairing()
-	reason := messaging.ReasonPairingTimeout
+	reason, blocked := messaging.ReasonPairingTimeout, false
 	for failures := 0; limited.Err() == nil; failures++ {
 		linked, err := c.pairOnce(limited)
 		if err == nil {
@@ -48,8 +48,12 @@ func (c *channel) pair(ctx context.Context) *link {
 		}
 		if limited.Err() == nil {
 			c.log.Info("pairing goes on with another connection", "error", err)
+			blocked = proxyFailed(err)
 		}
 		c.pause(limited, backoff(failures, c.timing.ReconnectMin, c.timing.ReconnectMax))
+	}
+	if blocked && reason == messaging.ReasonPairingTimeout { // there was no code to scan
+		reason = messaging.ReasonProxyUnreachable
 	}
 	if ctx.Err() == nil {
 		c.tell(ctx, messaging.InstanceChange{

@@ -14,7 +14,11 @@ type reachOut struct {
 	mu        sync.Mutex
 	locked    time.Time
 	throttled time.Time
+	refused   map[string]int // by WhatsApp id, how often a message was refused because of that
 }
+
+// maxRefused bounds the messages whose refusals are counted.
+const maxRefused = 512
 
 // lock notes that strangers cannot be written to, and returns until when they
 // are held. One that is locked already keeps its time, so that all who are held
@@ -32,12 +36,27 @@ func (r *reachOut) lockedUntil(now time.Time) (time.Time, bool) {
 	return r.locked, now.Before(r.locked)
 }
 
-func (r *reachOut) throttle(until time.Time) {
+// throttle notes that a message was refused because the number sends too much.
+// It returns how often that one was: the others wait behind it and are not tried,
+// so attempts do not tell.
+func (r *reachOut) throttle(waMessageID string, until time.Time) (times int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if until.After(r.throttled) {
 		r.throttled = until
 	}
+	if r.refused == nil || len(r.refused) >= maxRefused {
+		r.refused = make(map[string]int) // at worst a message is tried more often
+	}
+	r.refused[waMessageID]++
+	return r.refused[waMessageID]
+}
+
+// settle forgets the refusals of a message that needs no further try.
+func (r *reachOut) settle(waMessageID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.refused, waMessageID)
 }
 
 func (r *reachOut) throttledUntil(now time.Time) (time.Time, bool) {

@@ -1,6 +1,8 @@
 package whatsapp
 
 import (
+	"errors"
+
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 
@@ -13,7 +15,8 @@ func (c *channel) onReceipt(e *events.Receipt) bool {
 	if !tells || e.IsFromMe {
 		return true
 	}
-	found, rest := c.recent.find(e.MessageIDs)
+	ids := plainAll(e.MessageIDs)
+	found, rest := c.recent.find(ids)
 	if len(rest) > 0 {
 		older, ok := c.lookUpMessages(rest)
 		if !ok {
@@ -24,7 +27,7 @@ func (c *channel) onReceipt(e *events.Receipt) bool {
 		}
 	}
 	records := make([]messaging.Record, 0, len(found))
-	for _, waID := range e.MessageIDs {
+	for _, waID := range ids {
 		if id, ours := found[waID]; ours {
 			records = append(records, messaging.StatusChange{
 				WorkspaceID: c.facts.WorkspaceID, Environment: c.facts.Environment,
@@ -58,6 +61,9 @@ func (c *channel) lookUpMessages(waIDs []string) (map[string]string, bool) {
 		found, err := c.driver.o.Index.MessagesByWAID(c.ctx, c.facts.WorkspaceID, c.facts.Environment, c.facts.ID, waIDs)
 		if err == nil {
 			return found, true
+		}
+		if errors.Is(err, messaging.ErrUnrecordable) {
+			return nil, true // what cannot be looked for is not there
 		}
 		if c.ctx.Err() != nil {
 			return nil, false

@@ -16,8 +16,9 @@ const (
 	// windowTime is how long a batch may take: the lane records what became of
 	// its messages when all of them are done.
 	windowTime = 250 * time.Millisecond
-	// maxWindow is enough to hide the lane's commit behind the network.
-	maxWindow = 16
+	// maxWindow makes the lane's commit, during which nothing is sent, small
+	// beside the messages that it is about.
+	maxWindow = 64
 	// firstWindow is that of a channel which has not sent anything yet.
 	firstWindow = 4
 )
@@ -74,7 +75,9 @@ func (s *sending) next(ctx context.Context, m *messaging.Outgoing) messaging.Out
 		if s.behind == nil {
 			s.behind = make(map[string]messaging.Outcome)
 		}
-		s.behind[m.To.WAID] = o
+		before := o
+		before.Tried = false // what is behind it only waits
+		s.behind[m.To.WAID] = before
 	}
 	return o
 }
@@ -89,23 +92,49 @@ func (s *sending) try(ctx context.Context, m *messaging.Outgoing) messaging.Outc
 	}
 	p, err := s.person(m.To)
 	if err != nil {
-		return s.judge(ctx, m, err)
+		return s.untried(ctx, m, err)
 	}
 	if held, holds := s.holds(ctx, m, &p); holds {
 		return held
 	}
 	message, err := s.compose(ctx, s.link, &p, &m.Content)
-	if err != nil {
-		return s.judge(ctx, m, err)
+	if errors.Is(err, errUpload) {
+		return s.tried(ctx, m, err)
+	} else if err != nil {
+		return s.untried(ctx, m, err)
 	}
 	s.recent.add(m.WAMessageID, m.MessageID)
-	if err := s.carry(ctx, &p, m, message); err != nil {
-		if errors.Is(err, errUnreadable) {
-			s.people.forget(m.To.WAID) // who has another phone is greeted again
-		}
-		return s.judge(ctx, m, err)
+	err = s.carry(ctx, &p, m, message)
+	switch {
+	case err == nil:
+		s.waits.end(m.To.WAID)
+		s.reach.settle(m.WAMessageID)
+		return messaging.Outcome{Verdict: messaging.Accepted, At: s.now()}
+	case errors.Is(err, errUnreadable):
+		s.people.forget(m.To.WAID) // who has another phone is greeted again
+		return s.untried(ctx, m, err)
+	case errors.Is(err, whatsmeow.ErrNotConnected), errors.Is(err, whatsmeow.ErrNotLoggedIn):
+		return s.untried(ctx, m, err)
+	default:
+		return s.tried(ctx, m, err)
 	}
-	return messaging.Outcome{Verdict: messaging.Accepted, At: s.now()}
+}
+
+// tried is the outcome of a message that WhatsApp was given, or its file.
+func (s *sending) tried(ctx context.Context, m *messaging.Outgoing, err error) messaging.Outcome {
+	s.waits.end(m.To.WAID)
+	o := s.judge(ctx, m, err)
+	o.Tried = true
+	return o
+}
+
+// untried is the outcome of a message that did not come so far.
+func (s *sending) untried(ctx context.Context, m *messaging.Outgoing, err error) messaging.Outcome {
+	o := s.judge(ctx, m, err)
+	if o.Verdict == messaging.Deferred && !o.Due.IsZero() {
+		s.waits.add(m.To.WAID)
+	}
+	return o
 }
 
 // carry hands one message to WhatsApp and waits for the acknowledgement.

@@ -118,7 +118,7 @@ func TestRefusalsAreJudgedByTheirCode(t *testing.T) {
 			m := p.text(to, "x")
 			m.Attempt = c.attempt
 			o := p.send(m)[0]
-			if o.Verdict != c.verdict || o.Due.IsZero() == c.due || o.Error == nil || o.Error.Code != c.reason {
+			if !o.Try() || o.Verdict != c.verdict || o.Due.IsZero() == c.due || o.Error == nil || o.Error.Code != c.reason {
 				t.Errorf("%+v, %+v", o, o.Error)
 			}
 			w.sim.SetFaults(wasim.FaultPlan{})

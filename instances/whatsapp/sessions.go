@@ -14,7 +14,10 @@ import (
 // Sessions keeps the linked sessions of all instances: keys, ratchets and what
 // WhatsApp's contacts are known by. It is whatsmeow's own store, in its own
 // tables.
-type Sessions struct{ container *sqlstore.Container }
+type Sessions struct {
+	container *sqlstore.Container
+	scribe    *scribe
+}
 
 // OpenSessions brings the tables to this version's schema. The dialect is
 // "sqlite3" or "postgres". The database stays its owner's, who closes it.
@@ -26,7 +29,8 @@ func OpenSessions(ctx context.Context, db *sql.DB, dialect string, log *slog.Log
 	if err := container.Upgrade(ctx); err != nil {
 		return nil, fmt.Errorf("whatsapp sessions: %w", err)
 	}
-	return &Sessions{container}, nil
+	anyones := sqlstore.NewSQLStore(container, types.EmptyJID) // for a transaction that is of no session in particular
+	return &Sessions{container: container, scribe: &scribe{begin: anyones.DoDecryptionTxn}}, nil
 }
 
 // find returns the session that an instance is linked by; nil when there is

@@ -2,6 +2,8 @@ package whatsapp
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"portaria/messaging"
@@ -58,13 +60,19 @@ func (c *channel) tell(ctx context.Context, change messaging.InstanceChange) {
 	}
 }
 
-// record reports until what it reports is durable; false: the channel closed
-// before.
+// record reports until what it reports is durable, or until the journal says
+// that it never will be; false: the channel closed before.
 func (c *channel) record(ctx context.Context, records ...messaging.Record) bool {
+	for i := range records {
+		records[i] = plainRecord(records[i])
+	}
 	for failures := 0; ; failures++ {
 		err := c.driver.o.Reporter.Report(ctx, records...)
 		if err == nil {
 			return true
+		}
+		if errors.Is(err, messaging.ErrUnrecordable) {
+			return c.recordEach(ctx, records, err)
 		}
 		if ctx.Err() != nil {
 			return false
@@ -74,4 +82,20 @@ func (c *channel) record(ctx context.Context, records ...messaging.Record) bool 
 			return false
 		}
 	}
+}
+
+// recordEach records what can be of records that were refused together. What
+// cannot is given up: if it were left with WhatsApp, it would come again with
+// every connection, before all that was sent since.
+func (c *channel) recordEach(ctx context.Context, records []messaging.Record, refusal error) bool {
+	if len(records) == 1 {
+		c.log.Error("given up what cannot be recorded", "record", fmt.Sprintf("%T", records[0]), "error", refusal)
+		return true
+	}
+	for _, one := range records {
+		if !c.record(ctx, one) {
+			return false
+		}
+	}
+	return true
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"go.mau.fi/whatsmeow"
@@ -28,17 +28,23 @@ type Endpoint struct {
 }
 
 // newTransport makes the one transport of an instance: its websocket, its
-// pairing and its files go the same way.
-func (d *Driver) newTransport(i messaging.Instance, open *lines) (*http.Transport, error) {
-	dial := open.dialer(d.o.Dial)
+// pairing and its files go the same way. An instance whose proxy cannot be read
+// reaches nobody: it does not go without.
+func (d *Driver) newTransport(i messaging.Instance, open *lines) *http.Transport {
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dial,
 		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: answerTimeout,
 		IdleConnTimeout:       idleTimeout,
 		MaxIdleConnsPerHost:   1,
 	}
+	dial := d.o.Dial
+	if own := d.proxyOf(i); own != nil {
+		t.Proxy = nil
+		dial = (&tunnel{proxy: own, dial: d.o.DialProxy, log: d.log.With("instance", i.ID)}).connect
+	}
+	dial = open.dialer(dial)
+	t.DialContext = dial
 	if e := d.o.Endpoint; e != nil {
 		t.Proxy = nil
 		t.TLSClientConfig = &tls.Config{RootCAs: e.CA, MinVersion: tls.VersionTLS12}
@@ -46,17 +52,20 @@ func (d *Driver) newTransport(i messaging.Instance, open *lines) (*http.Transpor
 			return dial(ctx, network, e.Addr)
 		}
 	}
+	return t
+}
+
+// proxyOf returns an instance's own proxy, or why it cannot be had; nil when it
+// has none.
+func (d *Driver) proxyOf(i messaging.Instance) func() (*url.URL, error) {
 	if d.o.Proxy == nil {
-		return t, nil
+		return nil
 	}
-	proxy, err := d.o.Proxy(i)
-	if err != nil {
-		return nil, fmt.Errorf("proxy of %s: %w", i.ID, err)
+	u, err := d.o.Proxy(i)
+	if u == nil && err == nil {
+		return nil
 	}
-	if proxy != nil {
-		t.Proxy = http.ProxyURL(proxy)
-	}
-	return t, nil
+	return func() (*url.URL, error) { return u, err }
 }
 
 // route sends all that a client does through one transport.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,6 +45,9 @@ type world struct {
 	shelf    *shelf
 	settings atomic.Value // []byte
 	dials    atomic.Int64
+
+	proxy      atomic.Pointer[url.URL] // of every instance; nil: none
+	unreadable atomic.Bool             // it cannot be had
 }
 
 func newWorld(t *testing.T, timing whatsapp.Timing) *world {
@@ -90,6 +94,7 @@ func (w *world) open(o store.Options, timing whatsapp.Timing) {
 			w.dials.Add(1)
 			return new(net.Dialer).DialContext(ctx, network, addr)
 		},
+		Proxy: w.proxied, DialProxy: dialProxy,
 		TempDir: w.t.TempDir(), Timing: timing, Logger: log,
 	})
 	if err != nil {
@@ -219,7 +224,9 @@ func (p *phone) deliver(batch ...messaging.Outgoing) {
 		window := min(p.channel.Window(), len(batch))
 		for i, o := range p.send(batch[:window]...) {
 			if o.Verdict == messaging.Deferred {
-				batch[i].Attempt++
+				if o.Try() {
+					batch[i].Attempt++
+				}
 				rest = append(rest, batch[i])
 			} else if o.Verdict != messaging.Accepted {
 				p.w.t.Fatalf("%s: verdict %d, %+v", batch[i].MessageID, o.Verdict, o.Error)

@@ -30,8 +30,10 @@ var floors = map[string]int{
 	"messaging": 2,
 
 	"internal/fault":  1,
+	"internal/guard":  1,
 	"internal/qrcode": 1,
 	"internal/queue":  1,
+	"internal/seal":   1,
 	"migrations":      1,
 
 	"wasim":             apart,

@@ -1,0 +1,75 @@
+package gateway_test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"portaria/gateway/gatewaytest"
+)
+
+// What a long body costs is its own length, once: not a buffer that doubled, a
+// copy and the decoded file beside it.
+func TestALongBodyIsHeldOnce(t *testing.T) {
+	h := open(t)
+	token := h.key(t, "whatsapp:send")
+	body := `{"base64":"` + strings.Repeat("AAAA", 5<<20) + `"}`
+	upload := func() {
+		h.Expect(t, gatewaytest.Request{Method: http.MethodPost, Path: "/v1/media", Token: token, Body: body}, http.StatusCreated, "")
+	}
+	upload() // buffers and connections that stay
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	upload()
+	runtime.ReadMemStats(&after)
+	if used, most := after.TotalAlloc-before.TotalAlloc, uint64(len(body)+6<<20); used > most {
+		t.Errorf("%d MiB were allocated for a body of %d", used>>20, len(body)>>20)
+	}
+}
+
+// One key cannot fill the memory with long bodies: those that come while too
+// many are on their way are told to come back, while other keys are served.
+func TestLongBodiesAtOnceAreBounded(t *testing.T) {
+	h := open(t)
+	token, other := h.key(t, "whatsapp:send"), h.key(t, "whatsapp:send")
+	const length = 24 << 20
+	var held []net.Conn
+	begin := func() (net.Conn, *bufio.Reader) {
+		conn := dial(t, h)
+		fmt.Fprintf(conn, "POST /v1/media HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n{\"base64\":\"", token, length)
+		flood(conn, 2<<20)
+		return conn, bufio.NewReader(conn)
+	}
+	for range 5 { // as many as one key may
+		conn, _ := begin()
+		held = append(held, conn)
+	}
+	var refused *http.Response
+	waitFor(t, "a refusal", func() bool {
+		conn, reader := begin()
+		held = append(held, conn)
+		refused = readAnswer(t, reader)
+		return true
+	})
+	body, err := io.ReadAll(refused.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if refused.StatusCode != http.StatusServiceUnavailable || refused.Header.Get("Retry-After") == "" || !strings.Contains(string(body), `"UNAVAILABLE"`) {
+		t.Errorf("%s, Retry-After %q: %s", refused.Status, refused.Header.Get("Retry-After"), body)
+	}
+	file := base64.StdEncoding.EncodeToString(make([]byte, 3<<20))
+	long := gatewaytest.Request{Method: http.MethodPost, Path: "/v1/media", Token: other, Body: `{"base64":"` + file + `"}`}
+	h.Expect(t, long, http.StatusCreated, "")
+	for _, conn := range held {
+		conn.Close()
+	}
+	long.Token = token
+	waitFor(t, "the share to come back", func() bool { return h.Do(t, long).Status == http.StatusCreated })
+}
