@@ -2,6 +2,11 @@
 
 package main
 
-// crashSends is smaller under the race detector: every process of the test is
-// ten times slower there, and `make test` sends all 5,000.
-const crashSends = 1000
+// The numbers are smaller under the race detector: every process of the tests
+// is ten times slower there, and `make test` runs with the full ones.
+const (
+	crashSends  = 1000
+	liveSends   = 200
+	liveInbound = 100
+	liveMany    = 10
+)

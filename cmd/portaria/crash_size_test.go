@@ -2,5 +2,12 @@
 
 package main
 
-// crashSends is how many messages are sent while the server is killed.
-const crashSends = 5000
+const (
+	// crashSends is how many messages are sent while the server is killed.
+	crashSends = 5000
+	// liveSends, liveInbound and liveMany are the numbers of the live tests:
+	// messages sent, messages received, and instances in one process.
+	liveSends   = 1000
+	liveInbound = 500
+	liveMany    = 100
+)

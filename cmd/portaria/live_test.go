@@ -58,11 +58,6 @@ func (w *liveWorld) waitForAnswers(want ...string) {
 	}
 }
 
-const (
-	liveSends   = 1000
-	liveInbound = 500
-)
-
 // The stored WhatsApp id is used for every try, and the network recognises it:
 // so a message that was on its way when the process died is not shown twice.
 func TestKillingTheServerDuringLiveSendsShowsEachMessageOnce(t *testing.T) {
