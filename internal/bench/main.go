@@ -1,6 +1,6 @@
 // Command bench measures the HTTP figures of docs/BENCHMARKS.md:
 //
-//	go run ./internal/bench                     everything, about six minutes
+//	go run ./internal/bench                     everything, about half an hour
 //	go run ./internal/bench -only accepts -engines sqlite -rounds 3
 //	go run ./internal/bench -markdown docs/BENCHMARKS.md
 //
@@ -77,6 +77,8 @@ func children() map[string]func(context.Context, []string, io.Writer) error {
 	return map[string]func(context.Context, []string, io.Writer) error{
 		childRaw:    serveRaw,
 		childMemory: weighInstances,
+		childBare:   serveBare,
+		childLive:   serveLiveHouse,
 	}
 }
 

@@ -152,32 +152,41 @@ func (h *house) open(ctx context.Context) error {
 	if err := h.store.Migrate(ctx); err != nil {
 		return err
 	}
+	t, err := newTenancy(ctx, h.store, messaging.Test)
+	if err != nil {
+		return err
+	}
+	h.tenancy = t
+	_, err = h.clocks.SetMode(ctx, t.Workspace(), sandbox.Instant)
+	return err
+}
+
+// newTenancy makes a workspace and takes one of its worlds from a key.
+func newTenancy(ctx context.Context, s *store.Store, env messaging.Environment) (messaging.Tenancy, error) {
 	now := time.Now()
 	w := store.Workspace{ID: messaging.NewID(messaging.WorkspacePrefix, now), Name: "default", CreatedAt: now}
-	if err := h.store.InsertWorkspace(ctx, w); err != nil {
-		return err
+	if err := s.InsertWorkspace(ctx, w); err != nil {
+		return messaging.Tenancy{}, err
 	}
-	directory, err := auth.New(auth.Options{Store: h.store})
+	directory, err := auth.New(auth.Options{Store: s})
 	if err != nil {
-		return err
+		return messaging.Tenancy{}, err
 	}
-	keys, err := auth.NewKeys(auth.KeysOptions{Store: h.store, Directory: directory, BcryptCost: auth.MinBcryptCost})
+	keys, err := auth.NewKeys(auth.KeysOptions{Store: s, Directory: directory, BcryptCost: auth.MinBcryptCost})
 	if err != nil {
-		return err
+		return messaging.Tenancy{}, err
 	}
 	_, token, err := keys.Create(ctx, auth.NewKey{
-		Workspace: w.ID, Environment: messaging.Test, Name: "bench", Scopes: []string{"*"}, AllInstances: true,
+		Workspace: w.ID, Environment: env, Name: "bench", Scopes: []string{"*"}, AllInstances: true,
 	})
 	if err != nil {
-		return err
+		return messaging.Tenancy{}, err
 	}
 	grant, err := directory.Authenticate(ctx, token.Reveal())
 	if err != nil {
-		return err
+		return messaging.Tenancy{}, err
 	}
-	h.tenancy = grant.Tenancy()
-	_, err = h.clocks.SetMode(ctx, w.ID, sandbox.Instant)
-	return err
+	return grant.Tenancy(), nil
 }
 
 // together is how many calls run at once, so that they share commits.

@@ -13,6 +13,11 @@ type quantity string
 // The quantities. Times are in the unit that their name ends in.
 const (
 	rate        quantity = "per second"
+	rateFar     quantity = "per second at 80 ms"
+	p99Far      quantity = "p99 ms at 80 ms"
+	linkSeconds quantity = "s to link"
+	backSeconds quantity = "s to reconnect"
+	bytesLive   quantity = "live bytes"
 	p50         quantity = "p50 ms"
 	p99         quantity = "p99 ms"
 	cpu         quantity = "CPU µs" // of the server and its database, for one request
@@ -108,6 +113,9 @@ const (
 	sectionStartup   = "startup"
 	sectionMemory    = "memory"
 	sectionBogus     = "bogus"
+	sectionLive      = "live"
+	sectionLive50    = "live50"
+	sectionLinks     = "links"
 )
 
 // sections lists them in the order of the table.
@@ -134,6 +142,7 @@ func metrics() []metric {
 	}
 	for _, engine := range []string{sqlite, postgres} {
 		all = append(all, engineMetrics(engine)...)
+		all = append(all, liveMetrics(engine)...)
 	}
 	return append(
 		all,
@@ -160,6 +169,28 @@ func engineMetrics(engine string) []metric {
 		{section: sectionAccepts, name: "p50 of accepts ÷ p50 of R", of: figure{accept, p50}, by: &figure{variantRaw, p50}},
 		{section: sectionLifecycle, name: "life cycle to read ÷ accepts alone", of: figure{life, rate}, by: &figure{accept, rate}, must: 0.40, aim: 0.65, more: true},
 		{section: sectionInstances, name: "1,000 instances ÷ 1, life cycle", of: figure{many, rate}, by: &figure{life, rate}, must: 0.80, aim: 0.95, more: true},
+	}
+	for i := range all {
+		all[i].engine = engine
+	}
+	return all
+}
+
+// liveMetrics are the rows of live instances on one database.
+func liveMetrics(engine string) []metric {
+	one, many, links := liveOn(engine, 1), liveOn(engine, together50), linksOn(engine)
+	bareOne, bareMany, bareLinks := bareOn(engine, 1), bareOn(engine, together50), bareLinksOn(engine)
+	all := []metric{
+		{section: sectionLive, name: "live sends ÷ whatsmeow's loop", of: figure{one, rate}, by: &figure{bareOne, rate}, must: 0.85, aim: 0.95, more: true},
+		{section: sectionLive, name: "live sends ÷ whatsmeow's loop, 80 ms away", of: figure{one, rateFar}, by: &figure{bareOne, rateFar}, must: 0.85, aim: 0.95, more: true},
+		{section: sectionLive50, name: "50 live instances ÷ 50 loops", of: figure{many, rate}, by: &figure{bareMany, rate}, must: 0.85, aim: 0.95, more: true},
+		{section: sectionLive50, name: "50 live instances ÷ 50 loops, 80 ms away", of: figure{many, rateFar}, by: &figure{bareMany, rateFar}, must: 0.85, aim: 0.95, more: true},
+		{section: sectionLive, name: "p99 of live accepts 80 ms away ÷ near", of: figure{one, p99Far}, by: &figure{one, p99}, must: 1.5, aim: 1.5},
+		{section: sectionLinks, name: "linking 100 phones ÷ whatsmeow alone", of: figure{links, linkSeconds}, by: &figure{bareLinks, linkSeconds}, must: 2, aim: 2},
+		{section: sectionLinks, name: "100 back after a restart of the network", of: figure{links, backSeconds}, unit: "s"},
+		{section: sectionLinks, name: "100 of whatsmeow alone back", of: figure{bareLinks, backSeconds}, unit: "s"},
+		{section: sectionLinks, name: "memory of a live instance ÷ whatsmeow's client", of: figure{weighOn(engine), bytesLive}, by: &figure{bareLinks, bytesLive}, must: 1.5, aim: 1.15},
+		{section: sectionLinks, name: "memory of a live instance", of: figure{weighOn(engine), bytesLive}, unit: "B"},
 	}
 	for i := range all {
 		all[i].engine = engine

@@ -87,6 +87,9 @@ func (b *bench) cli(ctx context.Context, h *home, into any, args ...string) erro
 	return json.Unmarshal(out, into)
 }
 
+// calls is how many calls of the API may be made at once, beside the load.
+const calls = 128
+
 // product is a running gateway.
 type product struct {
 	*process
@@ -111,7 +114,7 @@ func (b *bench) exec(ctx context.Context, h *home) (*product, error) {
 	if h.database {
 		p.meter.postmaster = b.database.postmaster
 	}
-	return &product{process: p, home: h, client: (&target{address: address}).client(64)}, nil
+	return &product{process: p, home: h, client: (&target{address: address}).client(calls)}, nil
 }
 
 // serve makes an installation, starts it and waits until the key works.

@@ -79,10 +79,10 @@ func goal(v float64, more bool) string {
 
 // absoluteCells leaves out what the first table says already.
 func (d *document) absoluteCells() [][]string {
-	cells := [][]string{{"variant", "per second", "p50 ms", "p99 ms", "CPU µs each"}}
+	cells := [][]string{{"variant", "per second", "80 ms away", "p50 ms", "p99 ms", "CPU µs each"}}
 	for _, a := range d.absolutes {
 		line := []string{a.variant}
-		for _, what := range []quantity{rate, p50, p99, cpu} {
+		for _, what := range []quantity{rate, rateFar, p50, p99, cpu} {
 			cell := ""
 			if v, ok := a.values[what]; ok {
 				cell = number(v.median)

@@ -23,6 +23,8 @@ type target struct {
 	tokens  []string // taken in turn; none for R
 	post    bool     // a message is posted; else the path is asked for
 	want    int      // the status of every answer
+
+	recipients int // the messages go to so many in turn; zero: to another one each
 }
 
 // client returns a client that keeps conns connections open.
@@ -70,7 +72,11 @@ func (t *target) worker(client *fasthttp.HostClient, n, of int) *worker {
 func (w *worker) shoot() error {
 	w.request.SetRequestURI(w.urls[w.turn%len(w.urls)])
 	if w.target.post {
-		setRecipient(w.body, w.turn)
+		recipient := w.turn
+		if n := w.target.recipients; n > 0 {
+			recipient %= n
+		}
+		setRecipient(w.body, recipient)
 	}
 	if len(w.bearers) > 0 {
 		w.request.Header.Set(fasthttp.HeaderAuthorization, w.bearers[w.turn%len(w.bearers)])
@@ -89,11 +95,19 @@ func (w *worker) shoot() error {
 const firstRecipient = "+5511900000000"
 
 // messageBody returns a message of bodySize bytes.
-func messageBody() []byte {
-	const head, tail = `{"to":"` + firstRecipient + `","text":"`, `"}`
+func messageBody() []byte { return []byte(bodyHead + messageText() + bodyTail) }
+
+// What stands around a message's text.
+const (
+	bodyHead = `{"to":"` + firstRecipient + `","text":"`
+	bodyTail = `"}`
+)
+
+// messageText is what every message says.
+func messageText() string {
 	text := "Your order is on its way and arrives today. "
 	text = strings.Repeat(text, bodySize/len(text)+1)
-	return []byte(head + text[:bodySize-len(head)-len(tail)] + tail)
+	return text[:bodySize-len(bodyHead)-len(bodyTail)]
 }
 
 // setRecipient writes the n-th number into a body.

@@ -23,11 +23,24 @@ func acceptOn(engine string) string    { return "accept, " + engine }
 func lifecycleOn(engine string) string { return "life cycle, " + engine }
 func thousandOn(engine string) string  { return "1,000 instances, " + engine }
 
+func liveOn(engine string, n int) string { return several(n) + "live, " + engine }
+func bareOn(engine string, n int) string { return several(n) + "whatsmeow, " + engine }
+func linksOn(engine string) string       { return "links, " + engine }
+func bareLinksOn(engine string) string   { return "links of whatsmeow, " + engine }
+func weighOn(engine string) string       { return "live memory, " + engine }
+
+func several(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return fmt.Sprint(n, " ")
+}
+
 // variant is one thing that is measured, in a process of its own.
 type variant struct {
 	name string
 	run  func(context.Context) (sample, error)
-	once bool // its figures do not depend on the neighbours: one round is enough
+	once bool // one round is enough: it depends little on the neighbours, or takes minutes
 }
 
 // variants lists them in the order of their turns.
@@ -39,6 +52,9 @@ func (b *bench) variants() []variant {
 			{name: lifecycleOn(engine), run: func(ctx context.Context) (sample, error) { return b.lifecycle(ctx, engine, 1) }},
 			{name: thousandOn(engine), run: func(ctx context.Context) (sample, error) { return b.lifecycle(ctx, engine, 1000) }},
 		}...)
+	}
+	for _, engine := range []string{sqlite, postgres} {
+		all = append(all, b.liveVariants(engine)...)
 	}
 	return append(all, []variant{
 		{name: variantStart, run: b.start},
