@@ -22,6 +22,10 @@ const (
 	// arrivesAtOnce is a length that the read deadline of the headers covers:
 	// it fits into the buffer that they came in.
 	arrivesAtOnce = 8 << 10
+	// bodyMemory is how much memory bodies longer than jsonLimit have together,
+	// and bodyShare how much of it those of one key lineage.
+	bodyMemory = 256 << 20
+	bodyShare  = bodyMemory / 2
 )
 
 // The ways in which a body is refused for what its headers say.
@@ -30,6 +34,7 @@ var (
 	errForm    = ErrUnsupportedMedia.Saying("The body was sent as a form, which is what curl does with -d alone: " +
 		"add -H 'Content-Type: application/json'.")
 	errSlowBody   = fault.ErrBadRequest.Saying("The body did not arrive in time.")
+	errManyBodies = fault.ErrUnavailable.Saying("Too many long bodies are on their way; try again, or send files as forms.").After(time.Second)
 	errBrokenBody = fault.ErrBadRequest.Saying("The body ended before its announced length, or its chunks are broken.")
 )
 
@@ -61,12 +66,7 @@ func (x *exchange) takeBody() error {
 		}
 		x.slow = expected > jsonLimit
 	}
-	var err error
-	x.body, err = readAll(x.body[:0], x.http.RequestBodyStream(), length, min(x.row.BodyLimit, jsonLimit))
-	if errors.Is(err, ErrPayloadTooLarge) && x.row.BodyLimit > jsonLimit && bytes.Contains(x.body, []byte(`"base64"`)) {
-		x.body, err = readAll(x.body, x.http.RequestBodyStream(), length, x.row.BodyLimit)
-	}
-	if err != nil {
+	if err := x.readBody(length); err != nil {
 		return bodyFault(err)
 	}
 	if length >= 0 && int64(len(x.body)) != length { // fasthttp ends a truncated body like a whole one
@@ -81,6 +81,27 @@ func (x *exchange) takeBody() error {
 		return nil
 	}
 	return jsonMediaType(x.headers.contentType)
+}
+
+// readBody reads the body into its buffer. One that may be long, for the file
+// that it holds, is read on only when there is memory set aside for all of it.
+func (x *exchange) readBody(length int64) (err error) {
+	stream := x.http.RequestBodyStream()
+	x.body, err = readAll(x.body[:0], stream, length, min(x.row.BodyLimit, jsonLimit))
+	if !errors.Is(err, ErrPayloadTooLarge) || x.row.BodyLimit <= jsonLimit || !bytes.Contains(x.body, []byte(`"base64"`)) {
+		return err
+	}
+	most := x.row.BodyLimit
+	if length >= 0 {
+		most = length
+	}
+	if !x.server.bodies.take(x.call.Grant.Lineage, most) {
+		return errManyBodies
+	}
+	x.setAside = most
+	x.body = slices.Grow(x.body, int(most)+1-len(x.body)) // at once: a buffer that doubles costs three times as much
+	x.body, err = readAll(x.body, stream, 0, most)
+	return err
 }
 
 // hasBody reports whether the request announces a body that is not empty.
@@ -117,7 +138,7 @@ func readAll(buf []byte, stream io.Reader, length, limit int64) ([]byte, error) 
 func bodyFault(err error) error {
 	var network net.Error
 	switch {
-	case errors.Is(err, ErrPayloadTooLarge):
+	case errors.Is(err, ErrPayloadTooLarge), errors.Is(err, errManyBodies):
 		return err
 	case errors.As(err, &network) && network.Timeout():
 		return errSlowBody

@@ -19,17 +19,27 @@ import (
 func TestALongBodyIsHeldOnce(t *testing.T) {
 	h := open(t)
 	token := h.key(t, "whatsapp:send")
-	body := `{"base64":"` + strings.Repeat("AAAA", 5<<20) + `"}`
-	upload := func() {
-		h.Expect(t, gatewaytest.Request{Method: http.MethodPost, Path: "/v1/media", Token: token, Body: body}, http.StatusCreated, "")
-	}
-	upload() // buffers and connections that stay
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	upload()
-	runtime.ReadMemStats(&after)
-	if used, most := after.TotalAlloc-before.TotalAlloc, uint64(len(body)+6<<20); used > most {
-		t.Errorf("%d MiB were allocated for a body of %d", used>>20, len(body)>>20)
+	file := strings.Repeat("AAAA", 5<<20)
+	for _, c := range []struct {
+		body   string
+		status int
+		code   string
+	}{
+		{`{"base64":"` + file + `"}`, http.StatusCreated, ""},
+		{`{"base64":"` + file + `","unknown":1}`, http.StatusUnprocessableEntity, "VALIDATION_FAILED"},
+		{`{"base64":"` + file + `"}}`, http.StatusBadRequest, "INVALID_JSON"},
+	} {
+		upload := func() {
+			h.Expect(t, gatewaytest.Request{Method: http.MethodPost, Path: "/v1/media", Token: token, Body: c.body}, c.status, c.code)
+		}
+		upload() // buffers and connections that stay
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		upload()
+		runtime.ReadMemStats(&after)
+		if used, most := after.TotalAlloc-before.TotalAlloc, uint64(len(c.body)+6<<20); used > most {
+			t.Errorf("%d: %d MiB were allocated for a body of %d", c.status, used>>20, len(c.body)>>20)
+		}
 	}
 }
 
@@ -38,31 +48,30 @@ func TestALongBodyIsHeldOnce(t *testing.T) {
 func TestLongBodiesAtOnceAreBounded(t *testing.T) {
 	h := open(t)
 	token, other := h.key(t, "whatsapp:send"), h.key(t, "whatsapp:send")
-	const length = 24 << 20
+	const length, share, tries = 24 << 20, 5, 8
+	refusals := make(chan *http.Response, tries)
 	var held []net.Conn
-	begin := func() (net.Conn, *bufio.Reader) {
+	for range tries {
 		conn := dial(t, h)
+		held = append(held, conn)
 		fmt.Fprintf(conn, "POST /v1/media HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n{\"base64\":\"", token, length)
 		flood(conn, 2<<20)
-		return conn, bufio.NewReader(conn)
+		go func() {
+			if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
+				refusals <- answer
+			}
+		}()
 	}
-	for range 5 { // as many as one key may
-		conn, _ := begin()
-		held = append(held, conn)
-	}
-	var refused *http.Response
-	waitFor(t, "a refusal", func() bool {
-		conn, reader := begin()
-		held = append(held, conn)
-		refused = readAnswer(t, reader)
-		return true
-	})
-	body, err := io.ReadAll(refused.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if refused.StatusCode != http.StatusServiceUnavailable || refused.Header.Get("Retry-After") == "" || !strings.Contains(string(body), `"UNAVAILABLE"`) {
-		t.Errorf("%s, Retry-After %q: %s", refused.Status, refused.Header.Get("Retry-After"), body)
+	for range tries - share {
+		refused := <-refusals
+		body, err := io.ReadAll(refused.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused.Body.Close()
+		if refused.StatusCode != http.StatusServiceUnavailable || refused.Header.Get("Retry-After") == "" || !strings.Contains(string(body), `"UNAVAILABLE"`) {
+			t.Errorf("%s, Retry-After %q: %s", refused.Status, refused.Header.Get("Retry-After"), body)
+		}
 	}
 	file := base64.StdEncoding.EncodeToString(make([]byte, 3<<20))
 	long := gatewaytest.Request{Method: http.MethodPost, Path: "/v1/media", Token: other, Body: `{"base64":"` + file + `"}`}

@@ -41,6 +41,7 @@ var portugueseSentences = map[string]string{
 
 	// connections and pairing
 	"INSTANCE_ALREADY_CONNECTED": "A instância já está conectada.",
+	"UNRECORDABLE":               "Isto não pode ser registrado.",
 	"INSTANCE_NOT_PAIRING":       "A instância não está sendo pareada; peça antes uma conexão.",
 	"INSTANCE_NOT_CONNECTED":     "A instância não está conectada.",
 	"PROXY_UNREADABLE":           "O proxy da instância não pode ser lido; defina proxy_url de novo.",

@@ -3,6 +3,7 @@ package gateway
 import (
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,32 +21,90 @@ const (
 	lingerKnown    = 8 << 20
 )
 
+const (
+	// writeStall is how long a reader may take nothing of an answer.
+	writeStall = 30 * time.Second
+	// writePiece is how much of an answer has to be taken in that time.
+	writePiece = 64 << 10
+)
+
 // politeListener hands out connections that close without a reset when they
-// were answered before their request had been read.
-type politeListener struct{ net.Listener }
+// were answered before their request had been read, and knows those that are
+// open.
+type politeListener struct {
+	net.Listener
+
+	stall time.Duration
+
+	mu   sync.Mutex
+	open map[*politeConn]struct{} // guarded by mu
+}
+
+func newPoliteListener(l net.Listener, stall time.Duration) *politeListener {
+	return &politeListener{Listener: l, stall: stall, open: make(map[*politeConn]struct{})}
+}
 
 // Accept implements net.Listener.
-func (l politeListener) Accept() (net.Conn, error) {
+func (l *politeListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &politeConn{Conn: c}, nil
+	conn := &politeConn{Conn: c, listener: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[conn] = struct{}{}
+	return conn, nil
+}
+
+func (l *politeListener) forget(c *politeConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, c)
+}
+
+// cutAll ends the connections that are open, whatever they are about, and
+// returns how many there were.
+func (l *politeListener) cutAll() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		_ = c.Conn.Close() // who uses it finds out, and forgets it
+	}
+	return len(l.open)
 }
 
 // politeConn is a connection that may have to be closed with unread data.
 type politeConn struct {
 	net.Conn
 
+	listener *politeListener
 	// linger is how many bytes are thrown away before the connection closes;
 	// zero when all requests have been read.
 	linger atomic.Int64
+}
+
+// Write gives the reader new time with every piece that it took. There is no
+// deadline for a whole answer, which would cut streams and large files; but who
+// reads nothing must not keep a connection for ever.
+func (c *politeConn) Write(p []byte) (written int, err error) {
+	for {
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.listener.stall)); err != nil {
+			return written, err
+		}
+		n, err := c.Conn.Write(p[:min(len(p), writePiece)])
+		written += n
+		if p = p[n:]; err != nil || len(p) == 0 {
+			return written, err
+		}
+	}
 }
 
 // Close closes the connection. When a request was left unread, it first ends
 // its own side, then discards a little of what still comes, so that the answer
 // gets through.
 func (c *politeConn) Close() error {
+	defer c.listener.forget(c)
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if most := c.linger.Load(); most > 0 && ok && half.CloseWrite() == nil &&
 		c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {

@@ -244,6 +244,25 @@ func TestStreamsEndWithTheirKeyAndTheServer(t *testing.T) {
 	waitFor(t, "the watches to stop", func() bool { return h.watched() == 0 })
 }
 
+// One key that opens streams without end must leave some to the others.
+func TestOneKeyCannotTakeAllStreams(t *testing.T) {
+	h := open(t)
+	token, other := h.key(t, "*"), h.key(t, "*")
+	h.unpaired(t, "new")
+	h.Expect(t, post("/v1/instances/new/connect", token, ""), http.StatusAccepted, "")
+	const each = 20
+	for range each {
+		h.stream(t, token, "new")
+	}
+	refused := h.Expect(t, gatewaytest.Request{
+		Method: http.MethodGet, Path: "/v1/instances/new/qr", Token: token, Header: map[string]string{"Accept": "text/event-stream"},
+	}, http.StatusServiceUnavailable, "UNAVAILABLE")
+	if refused.Header.Get("Retry-After") == "" {
+		t.Error("who was refused is not told when to come back")
+	}
+	h.stream(t, other, "new")
+}
+
 // HEAD asks for a stream's headers; nobody would read the stream.
 func TestHeadOpensNoStream(t *testing.T) {
 	h := open(t)

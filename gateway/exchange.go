@@ -27,6 +27,7 @@ type exchange struct {
 
 	body      []byte // as it was sent, once taken
 	bodyTaken bool
+	setAside  int64   // of the memory for long bodies
 	slow      bool    // the body took so long that the handler's time begins anew
 	upload    *upload // the file of a form; nil: none
 	out       []byte  // the answer's body
@@ -64,6 +65,9 @@ func (x *exchange) end() {
 		x.upload.spooled.Discard()
 	}
 	s := x.server
+	if x.setAside > 0 {
+		s.bodies.give(x.call.Grant.Lineage, x.setAside)
+	}
 	*x = exchange{server: s, body: body, out: out}
 	s.exchanges.Put(x)
 }

@@ -111,11 +111,8 @@ func (x *exchange) sendForm() {
 	case x.form.file != nil:
 		x.sendFile()
 	case x.form.stream != nil:
-		// A reader that stalls must not keep its connection, nor leave its
-		// deadline to the connection's next request.
 		x.http.SetConnectionClose()
 		setHeader(x.http, "X-Accel-Buffering", "no") // proxies must not collect what is told at once
-		_ = x.http.Conn().SetWriteDeadline(x.began.Add(streamLife + streamGrace))
 		x.http.SetBodyStreamWriter(x.form.stream)
 	default:
 		x.http.Response.SetBody(x.form.body)
@@ -126,14 +123,14 @@ func (x *exchange) sendForm() {
 const (
 	// streamLife is how long a stream of events lasts at most.
 	streamLife = 5 * time.Minute
-	// streamGrace is how much longer its connection may take to carry the end.
-	streamGrace = 10 * time.Second
 	// heartbeat is how often a silent stream shows that it lives, and finds out
 	// that nobody listens any more.
 	heartbeat = 15 * time.Second
 	// maxStreams bounds the streams of the whole server: each is a goroutine and
 	// asks the database every second.
 	maxStreams = 500
+	// streamsEach bounds those of one key lineage, so that none takes them all.
+	streamsEach = 20
 )
 
 // events is what a stream of events is written to.
@@ -176,13 +173,12 @@ func (c *Call) stream(tell func(ctx context.Context, out *events) error) (*form,
 	if string(x.http.Method()) == http.MethodHead {
 		return &form{mediaType: formEvents}, nil
 	}
-	s, requestID := x.server, x.call.RequestID
-	if s.streams.Add(1) > maxStreams {
-		s.streams.Add(-1)
+	s, requestID, lineage := x.server, x.call.RequestID, x.call.Grant.Lineage
+	if !s.streams.take(lineage, 1) {
 		return nil, fault.ErrUnavailable.Saying("Too many streams are open; try again.").After(5 * time.Second)
 	}
 	return &form{mediaType: formEvents, stream: func(w *bufio.Writer) {
-		defer s.streams.Add(-1)
+		defer s.streams.give(lineage, 1)
 		defer func() {
 			if p := recover(); p != nil {
 				s.logger.Error("stream failed", "request_id", requestID, "error", panicked{value: p}, "stack", string(debug.Stack()))

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -105,8 +106,24 @@ func (x *exchange) readClaim() error {
 		return err
 	}
 	hash := x.requestHash()
+	if x.row.SecretBody {
+		hash = x.blind(hash, key)
+	}
 	x.claim = claim{scope: x.claimScope(key), requestHash: hex.EncodeToString(hash[:])}
 	return nil
+}
+
+// blind makes of a body's hash one that cannot be tried out: a hash alone tells
+// a PIN of six digits in a million guesses. It is keyed by what the database does
+// not hold: the installation's secret, and the Idempotency-Key itself.
+func (x *exchange) blind(hash [sha256.Size]byte, key []byte) (blinded [sha256.Size]byte) {
+	secret := hmac.New(sha256.New, x.server.secret)
+	secret.Write([]byte("idempotency\n")) // the installation's secret has other uses
+	secret.Write(key)
+	mac := hmac.New(sha256.New, secret.Sum(nil))
+	mac.Write(hash[:])
+	mac.Sum(blinded[:0])
+	return blinded
 }
 
 // idempotency returns the Idempotency-Key; nil when there is none.

@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"sync"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"portaria/auth"
+	"portaria/gateway"
 	"portaria/gateway/gatewaytest"
 	"portaria/messaging"
 )
@@ -42,6 +45,38 @@ func TestRepeatedRequestIsReplayed(t *testing.T) {
 	}
 	if h.kept != 0 {
 		t.Errorf("the answer was kept %d times beside the message's own transaction", h.kept)
+	}
+}
+
+// What is kept of a request must not tell the PIN in it: of a plain hash, a
+// million guesses would find it.
+func TestWhatIsKeptDoesNotTellASecret(t *testing.T) {
+	const body = `{"pin":"123456"}`
+	hashOf := func(secret string) string {
+		h := open(t, func(o *gateway.Options) { o.Secret = []byte(secret) })
+		h.unpaired(t, "new")
+		token := h.key(t, "*")
+		for range 2 { // the second is replayed
+			h.Expect(t, keyed("/v1/instances/new/pairing-links", token, "k", body), http.StatusCreated, "")
+		}
+		h.Expect(t, keyed("/v1/instances/new/pairing-links", token, "k", `{"pin":"123457"}`), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if len(h.claims) != 1 {
+			t.Fatalf("%d answers are kept", len(h.claims))
+		}
+		for _, claim := range h.claims {
+			return claim.RequestHash
+		}
+		return ""
+	}
+	plain := sha256.Sum256([]byte(body))
+	one, same, other := hashOf("one"), hashOf("one"), hashOf("other")
+	if one == hex.EncodeToString(plain[:]) || one == other {
+		t.Error("who knows no secret of the installation can try PINs out")
+	}
+	if one != same {
+		t.Error("another node of the installation would not know the request again")
 	}
 }
 

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -123,7 +122,7 @@ func (s *Server) bring(ctx context.Context, call *Call, f *fileInput, limit int6
 		}
 		return brought{fetched.Spooled, nameOr(f.Filename, fetched.Filename), f.MIMEType}, nil
 	}
-	spooled, err := s.media.Spool(bytes.NewReader(f.Base64.bytes), limit)
+	spooled, err := s.media.Spool(f.Base64.file(call.exchange.body), limit)
 	return brought{spooled, f.Filename, f.MIMEType}, err
 }
 

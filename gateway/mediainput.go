@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/base64"
+	"io"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -74,10 +74,11 @@ func (f *fileInput) check(at string, stored, uploaded bool, fields *fault.Fields
 }
 
 // base64Text is a file as text: in either alphabet, with or without padding,
-// line feeds and the beginning of a data URI.
+// line feeds and the beginning of a data URI. It is where the text stands in the
+// body, not the text: a long one must not be held twice.
 type base64Text struct {
-	bytes []byte
-	sound bool
+	from, to int64
+	sound    bool
 }
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom. What is no base64 is
@@ -90,24 +91,15 @@ func (b *base64Text) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	if err != nil {
 		return err
 	}
-	text := bytes.Clone(raw[1 : len(raw)-1])
-	if bytes.HasPrefix(text, []byte("data:")) {
-		_, text, _ = bytes.Cut(text, []byte("base64,"))
-	}
-	if bytes.IndexByte(text, '\\') >= 0 {
-		for _, escape := range [][2]string{{`\/`, "/"}, {`\n`, ""}, {`\r`, ""}} {
-			text = bytes.ReplaceAll(text, []byte(escape[0]), []byte(escape[1]))
-		}
-	}
-	text = bytes.TrimRight(text, "=")
-	encoding := base64.RawStdEncoding
-	if bytes.ContainsAny(text, "-_") {
-		encoding = base64.RawURLEncoding
-	}
-	n, err := encoding.Decode(text, text) // each output byte lies behind the input it is made of
-	b.bytes, b.sound = text[:n], err == nil
+	b.to = decoder.InputOffset()
+	b.from = b.to - int64(len(raw))
+	_, err = io.Copy(io.Discard, fileOf(raw))
+	b.sound = err == nil
 	return nil
 }
+
+// file reads the file out of the body that the text stands in.
+func (b *base64Text) file(body []byte) io.Reader { return fileOf(body[b.from:b.to]) }
 
 // errNotText never reaches a caller: the walk puts it into words.
 var errNotText = fault.ErrValidation.Saying("This must be a string.")
@@ -128,15 +120,19 @@ func weighsTooMuch(body []byte) bool {
 	if len(body) <= jsonLimit {
 		return false
 	}
-	_, after, found := bytes.Cut(body, []byte(`"base64"`))
-	after = bytes.TrimLeft(after, " \t\r\n")
-	after, isMember := bytes.CutPrefix(after, []byte(":"))
-	after, isText := bytes.CutPrefix(bytes.TrimLeft(after, " \t\r\n"), []byte(`"`))
-	if !found || !isMember || !isText {
-		return true
+	// What comes first may be called base64 too, and be another member's value.
+	for after, found := body, true; found; {
+		_, after, found = bytes.Cut(after, []byte(`"base64"`))
+		value, isMember := bytes.CutPrefix(bytes.TrimLeft(after, " \t\r\n"), []byte(":"))
+		value, isText := bytes.CutPrefix(bytes.TrimLeft(value, " \t\r\n"), []byte(`"`))
+		if !isMember || !isText {
+			continue
+		}
+		if end := bytes.IndexByte(value, '"'); end < 0 || len(body)-end <= jsonLimit {
+			return end < 0
+		}
 	}
-	end := bytes.IndexByte(after, '"')
-	return end < 0 || len(body)-end > jsonLimit
+	return true
 }
 
 // nameOr returns the first name that there is.

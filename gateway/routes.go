@@ -53,6 +53,11 @@ type Row struct {
 	// one a recipient, so that its answers tell what is left there.
 	SpendsMessages bool
 
+	// SecretBody says that the body may hold a secret that is easily guessed, as a
+	// PIN is, or a proxy's password: nothing is kept from which it can be found by
+	// trying.
+	SecretBody bool
+
 	BodyLimit int64         // 0: the route takes no body
 	FormLimit int64         // of multipart/form-data; 0: the route takes no form
 	Example   string        // a body, as JSON
@@ -167,7 +172,7 @@ func (s *Server) instanceRows() []Row {
 		Method: http.MethodPost, Path: "/v1/instances", OperationID: "createInstance", Tag: "instances",
 		Summary:     "Create an instance",
 		Description: "A test instance begins connected to the sandbox, unless sandbox.paired is false; a live one begins created.",
-		Scopes:      manage, WorkspaceAct: true, BodyLimit: jsonLimit, Statuses: []int{http.StatusCreated},
+		Scopes:      manage, WorkspaceAct: true, BodyLimit: jsonLimit, SecretBody: true, Statuses: []int{http.StatusCreated},
 		Example: `{"name":"support","metadata":{"team":"sales"}}`,
 		Faults: []*fault.Fault{
 			fault.New(fault.Conflict, "NAME_TAKEN", ""), ErrIdempotencyReused, ErrIdempotencyInProgress,

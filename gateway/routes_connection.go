@@ -75,7 +75,7 @@ func (s *Server) pairingRows() []Row {
 		Summary: "Make a one-time page for the owner of a phone",
 		Description: "The page shows the QR or a code without an API key, and nothing else of the instance than its name. The first phone that is " +
 			"linked uses up every link of the instance.",
-		Scopes: manage, Instance: InstancePath, BodyLimit: jsonLimit, Statuses: []int{http.StatusCreated},
+		Scopes: manage, Instance: InstancePath, BodyLimit: jsonLimit, SecretBody: true, Statuses: []int{http.StatusCreated},
 		Example: `{"expires_in":"1h","pin":"483920"}`,
 		Faults:  once,
 		Handler: handle(s.createPairingLink),

@@ -48,6 +48,14 @@ type Options struct {
 	// slash at its end; empty: the one that it listens on.
 	PublicURL string
 	Version   string
+	// Secret is the installation's, the same on every node. It keys what is kept
+	// of bodies that hold a secret; without it, only their Idempotency-Key does.
+	Secret []byte
+	// WriteStall is how long a caller may take nothing of an answer; zero: 30 s.
+	WriteStall time.Duration
+	// StopGrace is how long requests in flight may take when the server stops;
+	// zero: 75 s.
+	StopGrace time.Duration
 }
 
 // Server is the HTTP door.
@@ -72,6 +80,9 @@ type Server struct {
 	clockOf     func(messaging.Tenancy) messaging.Clock
 	trusted     []netip.Prefix
 	version     string
+	secret      []byte
+	stall       time.Duration
+	grace       time.Duration
 	base        atomic.Pointer[string] // the public URL, once it is known
 
 	page   *pairPage
@@ -84,7 +95,8 @@ type Server struct {
 	document  func() ([]byte, error)
 	exchanges sync.Pool
 	flight    inFlight
-	streams   atomic.Int64 // of events, open now
+	bodies    *shares // bytes of long bodies
+	streams   *shares // of events
 
 	// stopping ends when the server begins to stop, so that patient requests
 	// answer at once. It is no request's context.
@@ -102,6 +114,8 @@ const (
 	readBuffer = 16 << 10
 	// stopGrace is how long requests in flight may take when the server stops.
 	stopGrace = 75 * time.Second
+	// cutGrace is how long they may take after that, without their connections.
+	cutGrace = 5 * time.Second
 )
 
 // New returns a server that does not listen yet. It fails when a part is
@@ -126,6 +140,12 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.WriteStall <= 0 {
+		o.WriteStall = writeStall
+	}
+	if o.StopGrace <= 0 {
+		o.StopGrace = stopGrace
+	}
 	s := &Server{
 		auth: o.Auth, sender: o.Sender, instances: o.Instances, reader: o.Reader, media: o.Media,
 		connections: o.Connections, numbers: o.Numbers, proxies: o.Proxies, pacer: o.Pacer, links: o.Links,
@@ -134,6 +154,8 @@ func New(o Options) (*Server, error) {
 		awaiter: o.Awaiter, clocks: o.Clocks,
 		idempotency: o.Idempotency, logs: o.Logs, ready: o.Ready, logger: o.Logger, now: o.Now, clockOf: o.ClockOf,
 		trusted: o.TrustedProxies, version: o.Version,
+		bodies: newShares(bodyMemory, bodyShare), streams: newShares(maxStreams, streamsEach),
+		secret: o.Secret, stall: o.WriteStall, grace: o.StopGrace,
 	}
 	s.base.Store(&o.PublicURL)
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -256,12 +278,14 @@ func (s *Server) Rows() []Row { return slices.Clone(s.rows) }
 // Document returns the OpenAPI document.
 func (s *Server) Document() ([]byte, error) { return s.document() }
 
-// Serve answers requests until ctx ends and those in flight have finished. Late
-// requests on kept connections are told SHUTTING_DOWN. A Server serves once.
+// Serve answers requests until ctx ends and those in flight have finished, or
+// have used up their time. Late requests on kept connections are told
+// SHUTTING_DOWN. A Server serves once.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	s.reachedAt(listener.Addr())
+	polite := newPoliteListener(listener, s.stall)
 	done := make(chan error, 1)
-	go func() { done <- s.app.Listener(politeListener{listener}) }()
+	go func() { done <- s.app.Listener(polite) }()
 	select {
 	case err := <-done:
 		return fmt.Errorf("serve: %w", err)
@@ -269,9 +293,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	s.closed.Store(true)
 	s.stop()
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer cancel()
 	err := s.app.ShutdownWithContext(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.cut(polite)
+		err = nil
+	}
 	// Should the listener not have been taken over yet, this is what ends it;
 	// otherwise it is closed already.
 	_ = listener.Close()
@@ -282,4 +310,20 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("stop serving: %w", err)
 	}
 	return nil
+}
+
+// cut ends the connections that outlast the stop, and waits a moment for their
+// requests to notice.
+func (s *Server) cut(listener *politeListener) {
+	s.logger.Warn("connections were cut: their callers did not finish in time", "connections", listener.cutAll())
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	enough := time.After(cutGrace)
+	for s.app.Server().GetOpenConnectionsCount() > 0 {
+		select {
+		case <-tick.C:
+		case <-enough:
+			return
+		}
+	}
 }

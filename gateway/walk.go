@@ -38,7 +38,7 @@ type alternative interface {
 // target points to.
 func (w *walker) object(raw jsontext.Value, target any, path string) {
 	members := membersOf(reflect.ValueOf(target).Elem())
-	decoder := jsontext.NewDecoder(bytes.NewReader(raw))
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(raw)) // a buffer is not copied
 	if _, err := decoder.ReadToken(); err != nil {
 		return
 	}
@@ -98,7 +98,7 @@ func (w *walker) value(raw jsontext.Value, field reflect.Value, path string) {
 
 // list looks at the elements of a list, of which at least one is wrong.
 func (w *walker) list(raw jsontext.Value, element reflect.Type, path string) {
-	decoder := jsontext.NewDecoder(bytes.NewReader(raw))
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(raw)) // a buffer is not copied
 	if _, err := decoder.ReadToken(); err != nil {
 		return
 	}

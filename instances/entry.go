@@ -119,21 +119,33 @@ func (m *Manager) settle(ctx context.Context, e *entry, ready bool) {
 }
 
 // drop forgets an instance that is gone, and reports whether it was known.
-func (m *Manager) drop(i messaging.Instance) bool {
+func (m *Manager) drop(ctx context.Context, i messaging.Instance) bool {
 	m.mu.Lock()
 	m.generation++
 	m.dropped[i.ID] = m.generation
 	e, ok := m.byID[i.ID]
+	if ok {
+		m.closing[i.ID]++
+	}
 	delete(m.byID, i.ID)
 	if name := nameOf(i); m.byName[name] == e {
 		delete(m.byName, name)
 	}
 	m.notify(i.ID)
 	m.mu.Unlock()
-	if ok {
-		m.logClose(i, m.closeChannel(e))
+	if !ok {
+		return false
 	}
-	return ok
+	m.logClose(i, m.closeChannel(e))
+	m.mu.Lock()
+	if m.closing[i.ID]--; m.closing[i.ID] == 0 {
+		delete(m.closing, i.ID)
+	}
+	m.mu.Unlock()
+	if e.live {
+		m.forgetSessions(context.WithoutCancel(ctx))
+	}
+	return true
 }
 
 // Channel returns the channel of an instance; false while the instance is not

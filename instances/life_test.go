@@ -296,6 +296,30 @@ func TestAnotherNumberSendsNothingOfTheOneBefore(t *testing.T) {
 	})
 }
 
+// What came in for the second number, while the first one's was being failed, is
+// not the third one's either.
+func TestAThirdNumberSendsNothingOfTheTwoBefore(t *testing.T) {
+	eachLive(t, func(w *liveWorld) {
+		i := w.linked("one", messaging.InstanceDisconnected)
+		w.begin()
+		eventually(w.t, "it has a channel", func() bool { return w.phones.count(i.ID) == 1 })
+		release := w.relinked.block(i.ID)
+		for n, phone := range []string{"5511900000000", "5511900000001"} {
+			w.tell(i, messaging.InstanceConnected, func(c *messaging.InstanceChange) {
+				c.Linked = &messaging.Link{ID: "session " + phone, Phone: phone}
+			})
+			if n == 0 {
+				eventually(w.t, "what waits is being failed", func() bool { tried, _ := w.relinked.counts(i.ID); return tried == 1 })
+			}
+		}
+		release()
+		w.until(i.ID, "carries", func(messaging.Instance) bool { return w.carries(i.ID) })
+		if _, done := w.relinked.counts(i.ID); done != 2 {
+			w.t.Errorf("done %d times, want once for each number before", done)
+		}
+	})
+}
+
 func TestTheNextProcessFailsWhatWaitedForAnotherNumber(t *testing.T) {
 	eachLive(t, func(w *liveWorld) {
 		i := w.linked("one", messaging.InstanceDisconnected)

@@ -2,7 +2,9 @@ package instances_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +24,9 @@ type phones struct {
 	slow   map[string]<-chan struct{} // closing the channel of an instance waits for this
 	obey   func(i messaging.Instance) // called when a channel is opened, on a goroutine of its own
 	obeyed sync.WaitGroup
+
+	forgotten []string // sessions that were deleted
+	forgets   error    // what deleting them fails with
 }
 
 func newPhones() *phones {
@@ -43,6 +48,34 @@ func (p *phones) Open(_ context.Context, instance messaging.LiveInstance) (messa
 		p.obeyed.Go(func() { p.obey(i) })
 	}
 	return &call{phones: p, instance: i.ID}, nil
+}
+
+// Forget deletes a session, which must not be in use.
+func (p *phones) Forget(_ context.Context, instance messaging.LiveInstance) error {
+	i := instance.Instance()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[i.ID] > 0 {
+		return errInUse
+	}
+	if p.forgets == nil {
+		p.forgotten = append(p.forgotten, i.LinkedID)
+	}
+	return p.forgets
+}
+
+var errInUse = errors.New("the session is in use")
+
+func (p *phones) failForgets(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forgets = err
+}
+
+func (p *phones) sessionsForgotten() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.forgotten)
 }
 
 // asks are what the channels of an instance were opened for, in order.

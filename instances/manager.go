@@ -31,6 +31,10 @@ type Store interface {
 	ChangeInstance(ctx context.Context, workspace string, env messaging.Environment, id string, change func(*messaging.Instance) error) (messaging.Instance, error)
 	DeleteInstance(ctx context.Context, i messaging.Instance) error
 	InstanceEpoch(ctx context.Context) (int64, error)
+	// ForgetLinks has forget called for every deleted live instance that still
+	// names a session which no other names; those for which it succeeds name none
+	// any more.
+	ForgetLinks(ctx context.Context, forget func(context.Context, messaging.Instance) error) error
 }
 
 // Pairings is where drivers show the codes of pairings.
@@ -83,6 +87,7 @@ type Manager struct {
 	mu         sync.RWMutex
 	byID       map[string]*entry
 	byName     map[nameKey]*entry
+	closing    map[string]int    // those that were dropped and whose channel is not closed yet
 	dropped    map[string]uint64 // when it was dropped, until a reading has begun since
 	generation uint64
 	loaded     uint64 // the generation at which the last reading began
@@ -122,6 +127,7 @@ func NewManager(o Options) *Manager {
 	}
 	return &Manager{
 		o: o, byID: make(map[string]*entry), byName: make(map[nameKey]*entry), dropped: make(map[string]uint64),
+		closing:  make(map[string]int),
 		watchers: make(map[string]map[chan struct{}]bool),
 		news:     make(chan struct{}, 1), quiet: make(chan struct{}), gone: make(chan struct{}, 1), work: make(chan struct{}, 1),
 	}
@@ -180,7 +186,7 @@ func (m *Manager) dropAbsent(ctx context.Context, listed map[string]bool, began 
 		_, err := m.o.Store.FindInstance(ctx, i.WorkspaceID, i.Environment, i.ID)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			if m.drop(i) {
+			if m.drop(ctx, i) {
 				m.drainLater(i)
 			}
 		case err != nil:
@@ -198,6 +204,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	// Canceling a long queue takes its time, and reconnections must not wait for it.
 	work.Go(func() { m.runDrains(ctx) })
 	work.Go(func() { m.runFits(ctx) })
+	work.Go(func() { m.forgetSessions(ctx) })
 	tick := time.NewTicker(epochInterval)
 	defer tick.Stop()
 	for {

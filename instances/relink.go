@@ -2,10 +2,15 @@ package instances
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"portaria/messaging"
 )
+
+// errRelinkedAgain says that a third phone was linked while what waited for the
+// first was being failed.
+var errRelinkedAgain = errors.New("another phone was linked meanwhile")
 
 // failForeign fails what waits for the number that an instance had before the
 // one that is linked now. Until that is done the instance sends nothing: the
@@ -28,8 +33,11 @@ func (m *Manager) failForeign(ctx context.Context, e *entry) error {
 		}
 	}
 	_, err = m.change(ctx, stored, func(i *messaging.Instance) error {
-		if !i.Relinked {
+		switch {
+		case !i.Relinked:
 			return errSettled
+		case i.Phone != stored.Phone || i.RelinkedPlace != stored.RelinkedPlace:
+			return errRelinkedAgain
 		}
 		i.Relinked = false
 		return nil

@@ -127,7 +127,7 @@ func (m *Manager) Update(ctx context.Context, t messaging.Tenancy, id string, pa
 // Delete takes an instance away and cancels what waits for it. Its messages
 // stay readable. The phone of a live instance is unlinked first, if that can be
 // done in a few seconds: its owner should not have to find out what "another
-// device" is. Fault: ErrNotFound.
+// device" is. Its session is deleted either way. Fault: ErrNotFound.
 func (m *Manager) Delete(ctx context.Context, t messaging.Tenancy, id string) (messaging.Instance, error) {
 	i, err := m.Resolve(ctx, t, id)
 	if err != nil {
@@ -140,7 +140,7 @@ func (m *Manager) Delete(ctx context.Context, t messaging.Tenancy, id string) (m
 	if err := m.o.Store.DeleteInstance(ctx, i); err != nil {
 		return i, err
 	}
-	m.drop(i)
+	m.drop(ctx, i)
 	return i, m.drain(ctx, i)
 }
 

@@ -58,6 +58,10 @@ func (b *book) ChangeInstance(_ context.Context, _ string, _ messaging.Environme
 	return messaging.Instance{}, instances.ErrNotFound
 }
 
+func (*book) ForgetLinks(context.Context, func(context.Context, messaging.Instance) error) error {
+	return nil
+}
+
 func (b *book) DeleteInstance(_ context.Context, i messaging.Instance) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -51,6 +51,8 @@ func newFetcher(allow []netip.Prefix) *fetcher {
 			if len(via) > maxRedirects {
 				return ErrUnreachable.Saying("The URL leads through more than 3 redirects.")
 			}
+			// It would tell the next server a URL that may be signed, and so a key.
+			r.Header.Del("Referer")
 			return f.permits(r.URL)
 		},
 	}
@@ -112,7 +114,8 @@ func (l *Library) Fetch(ctx context.Context, rawURL string, limit int64) (*Fetch
 	return &Fetched{Spooled: spooled, Filename: remoteName(answer), Type: answer.Header.Get("Content-Type")}, nil
 }
 
-// fetchFault says why nothing came. Whether a host inside exists is not told.
+// fetchFault says why nothing came. That a name leads inside is told, as the
+// documentation promises; what answers there is not asked.
 func fetchFault(err error) error {
 	if guard.Refused(err) || errors.Is(err, ErrURLNotAllowed) {
 		return ErrURLNotAllowed

@@ -76,6 +76,25 @@ func TestARedirectIsGuardedLikeAURL(t *testing.T) {
 	}
 }
 
+// A URL may be signed: whoever it redirects to must not be told of it.
+func TestARedirectDoesNotTellWhereItCameFrom(t *testing.T) {
+	s := reaching(t)
+	told := make(chan string, 1)
+	target := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		told <- r.Referer()
+		fmt.Fprint(w, png)
+	})
+	u := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target, http.StatusFound) })
+	f, err := s.Fetch(t.Context(), u+"/a.png?X-Signature=secret", media.MaxBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Discard()
+	if referer := <-told; referer != "" {
+		t.Errorf("the next server was told %q", referer)
+	}
+}
+
 func TestThreeRedirectsAreFollowedAndFourAreNot(t *testing.T) {
 	s := reaching(t)
 	u := serve(t, func(w http.ResponseWriter, r *http.Request) {

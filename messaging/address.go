@@ -27,6 +27,17 @@ func (a Address) Phone() string {
 	return user
 }
 
+// Group returns the id of the group that an answer to the address goes to, or
+// "" when it goes to a person.
+func (a Address) Group() string {
+	for _, id := range [...]string{a.Input, a.WAID} {
+		if _, server, _ := strings.Cut(id, "@"); server == GroupServer {
+			return id
+		}
+	}
+	return ""
+}
+
 // sandboxRange is the range of magic recipients, +1 500 555 xxxx.
 const sandboxRange = "1500555"
 

@@ -88,6 +88,7 @@ type MessageEdit struct {
 	InstanceID  string
 	WAMessageID string  // of the message that was edited
 	Author      Address // of the message; empty: we, on the instance's own phone
+	AuthorLID   string  // …@lid, when it is known besides the number: the message may have come under it
 	Content     Content
 	At          time.Time
 }
@@ -99,6 +100,7 @@ type MessageRevoke struct {
 	InstanceID  string
 	WAMessageID string  // of the message that was revoked
 	Author      Address // of the message, also when a group's admin revoked it; empty: we, on the instance's own phone
+	AuthorLID   string  // as in MessageEdit
 	At          time.Time
 }
 

@@ -67,12 +67,16 @@ type Instance struct {
 	PushName    string
 	LinkedID    string // what the driver knows the linked session by; empty while no phone is linked
 	Relinked    bool   // another phone was linked than before, and what waited for that one has not been failed yet
-	Ask         Ask    // what the owner asked for and has not been done
-	AskedAt     time.Time
-	PairPhone   string // digits: pair by a code typed on this phone; empty: by QR
-	Metadata    []byte // a JSON object
-	Settings    []byte // a JSON object
-	CreatedAt   time.Time
+	// RelinkedPlace is the place in the outbox of the last message that waited when
+	// the other phone was linked: what comes behind it is meant for that one. Only
+	// the store sets it.
+	RelinkedPlace int64
+	Ask           Ask // what the owner asked for and has not been done
+	AskedAt       time.Time
+	PairPhone     string // digits: pair by a code typed on this phone; empty: by QR
+	Metadata      []byte // a JSON object
+	Settings      []byte // a JSON object
+	CreatedAt     time.Time
 }
 
 // Linked reports whether a phone is linked to the instance.

@@ -3,6 +3,8 @@
 ALTER TABLE instances ADD COLUMN linked_id TEXT NOT NULL DEFAULT '';
 -- relinked: another phone was linked than before, and what waited for that one has not been failed yet.
 ALTER TABLE instances ADD COLUMN relinked BOOLEAN NOT NULL DEFAULT FALSE;
+-- relinked_place: the last place in the outbox that was taken when that phone was linked.
+ALTER TABLE instances ADD COLUMN relinked_place BIGINT NOT NULL DEFAULT 0;
 -- What the owner asked for and has not been done, when it was last asked for, and the phone to pair by a code.
 ALTER TABLE instances ADD COLUMN ask TEXT NOT NULL DEFAULT '';
 ALTER TABLE instances ADD COLUMN asked_at BIGINT NOT NULL DEFAULT 0;
@@ -28,5 +30,6 @@ DROP TABLE pairings;
 ALTER TABLE instances DROP COLUMN pair_phone;
 ALTER TABLE instances DROP COLUMN asked_at;
 ALTER TABLE instances DROP COLUMN ask;
+ALTER TABLE instances DROP COLUMN relinked_place;
 ALTER TABLE instances DROP COLUMN relinked;
 ALTER TABLE instances DROP COLUMN linked_id;

@@ -19,15 +19,15 @@ type failure struct {
 	done chan struct{} // closed when nothing is left to fail
 }
 
-// Fail ends everything that waits for an instance at this moment with an error,
-// also what is scheduled or was not acknowledged; what is accepted later is
+// Fail ends with an error everything that waits for an instance up to a place,
+// also what is scheduled or was not acknowledged; what was accepted later is
 // sent as ever. It returns when the ends are recorded. After a crash, or an
 // error, it can be called again: it ends what is left.
 //
 // Whoever calls it because another number was linked does so before the lane
 // finds a channel to that number.
-func (d *Dispatcher) Fail(ctx context.Context, ref LaneRef, because *messaging.SendError) error {
-	n, last, err := d.store.Waiting(ctx, ref)
+func (d *Dispatcher) Fail(ctx context.Context, ref LaneRef, last int64, because *messaging.SendError) error {
+	n, err := d.store.Waiting(ctx, ref)
 	if err != nil || n == 0 {
 		return err
 	}

@@ -31,9 +31,11 @@ func TestFailingWhatWaitsLeavesTheLaneToWhatComesLater(t *testing.T) {
 			waiting = append(waiting, w.accept(number(n%9+1), func(d *outbox.Draft) { d.Priority = messaging.Priority(n % 3) }))
 		}
 		later := w.accept(number(1), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(time.Hour) })
-		w.restart() // the lane has not read anything of it yet
+		last := w.last()
+		w.restart()                  // the lane has not read anything of it yet
+		early := w.accept(number(1)) // for the other number, which is linked already
 		for range 2 {
-			if err := w.outbox.Fail(t.Context(), w.ref(), outbox.ErrOtherNumber()); err != nil {
+			if err := w.outbox.Fail(t.Context(), w.ref(), last, outbox.ErrOtherNumber()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -43,14 +45,32 @@ func TestFailingWhatWaitsLeavesTheLaneToWhatComesLater(t *testing.T) {
 				t.Fatalf("message: %+v, %v", got.State, err)
 			}
 		}
+		if got := w.status(early); got != messaging.StatusQueued {
+			t.Errorf("what was accepted for the other number is %s", got)
+		}
 		next := w.accept(number(1))
 		w.network.setOpen(true)
 		w.outbox.Wake(w.instance.ID)
 		w.idle()
-		if diff := cmp.Diff(ids(next), w.network.list()); diff != "" {
+		if diff := cmp.Diff(ids(early, next), w.network.list()); diff != "" {
 			t.Error(diff)
 		}
 	})
+}
+
+// last is the last place in the lane that is taken.
+func (w *world) last() (last int64) {
+	w.t.Helper()
+	for p := range messaging.Priority(messaging.Priorities) {
+		rows, err := w.store.Due(w.t.Context(), w.ref(), p, w.clock.Now().Add(24*time.Hour), 5000)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, row := range rows {
+			last = max(last, row.Position)
+		}
+	}
+	return last
 }
 
 // loseOne has the network take a message without a word.
@@ -75,6 +95,7 @@ func TestFailingWhatWaitsCanBeTakenUpAgain(t *testing.T) {
 			waiting = append(waiting, w.accept(number(n)))
 		}
 		w.idle()
+		last := w.last()
 		var reports atomic.Int32
 		h.report = func([]messaging.Record) error {
 			if reports.Add(1) > 1 {
@@ -83,11 +104,11 @@ func TestFailingWhatWaitsCanBeTakenUpAgain(t *testing.T) {
 			}
 			return nil
 		}
-		if err := w.outbox.Fail(t.Context(), w.ref(), outbox.ErrOtherNumber()); !errors.Is(err, context.Canceled) {
+		if err := w.outbox.Fail(t.Context(), w.ref(), last, outbox.ErrOtherNumber()); !errors.Is(err, context.Canceled) {
 			t.Fatalf("Fail = %v, want canceled", err)
 		}
 		w.restart()
-		if err := w.outbox.Fail(t.Context(), w.ref(), outbox.ErrOtherNumber()); err != nil {
+		if err := w.outbox.Fail(t.Context(), w.ref(), last, outbox.ErrOtherNumber()); err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range waiting {
@@ -104,7 +125,8 @@ func TestFailingAPacedLaneDoesNotWaitForItsTurn(t *testing.T) {
 	w.accept(number(1))
 	held := w.accept(number(2))
 	w.idle()
-	if err := w.outbox.Fail(t.Context(), w.ref(), outbox.ErrOtherNumber()); err != nil {
+	last := w.last()
+	if err := w.outbox.Fail(t.Context(), w.ref(), last, outbox.ErrOtherNumber()); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.status(held); got != messaging.StatusFailed {

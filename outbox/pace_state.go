@@ -20,7 +20,7 @@ type PaceState struct {
 // the tenancy opens the instance.
 func (d *Dispatcher) Pace(ctx context.Context, t messaging.Tenancy, instanceID string) (s PaceState, err error) {
 	ref := LaneRef{WorkspaceID: t.Workspace(), Environment: t.Environment(), InstanceID: instanceID}
-	if s.Waiting, _, err = d.store.Waiting(ctx, ref); err != nil || d.instance == nil {
+	if s.Waiting, err = d.store.Waiting(ctx, ref); err != nil || d.instance == nil {
 		return s, err
 	}
 	i, err := d.instance(ctx, ref)

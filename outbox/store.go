@@ -48,8 +48,8 @@ type Book interface {
 	// day or a little more, in order of time, and when it first sent; zero if it
 	// never did. messaging.PaceSpent records both.
 	Spent(ctx context.Context, lane LaneRef, phone string) (spent []Spent, began time.Time, err error)
-	// Waiting returns how many rows of a lane wait, and the place of the last.
-	Waiting(ctx context.Context, lane LaneRef) (n int, last int64, err error)
+	// Waiting returns how many rows of a lane wait.
+	Waiting(ctx context.Context, lane LaneRef) (int, error)
 }
 
 // Spent is a number of messages that were sent at about one time. The time is

@@ -22,7 +22,7 @@ const (
 // behind the message's end.
 func (r *recording) applyEdit(ctx context.Context, c messaging.MessageEdit) error {
 	c.At = clip(c.At)
-	w, err := r.written(ctx, c.WorkspaceID, c.Environment, c.InstanceID, c.WAMessageID, c.Author)
+	w, err := r.written(ctx, c.WorkspaceID, c.Environment, c.InstanceID, c.WAMessageID, author{c.Author, c.AuthorLID})
 	if err != nil || w == nil || w.row.RevokedAt != 0 || w.row.EditedAt > micros(c.At) {
 		return err
 	}
@@ -63,7 +63,7 @@ func edited(before, after messaging.Content) messaging.Content {
 // readable: whoever answers for what was received has to know it.
 func (r *recording) applyRevoke(ctx context.Context, c messaging.MessageRevoke) error {
 	c.At = clip(c.At)
-	w, err := r.written(ctx, c.WorkspaceID, c.Environment, c.InstanceID, c.WAMessageID, c.Author)
+	w, err := r.written(ctx, c.WorkspaceID, c.Environment, c.InstanceID, c.WAMessageID, author{c.Author, c.AuthorLID})
 	if err != nil || w == nil || w.row.RevokedAt != 0 {
 		return err
 	}
@@ -120,10 +120,10 @@ const (
 // nil when there is none. Without an author, the act was done on the instance's
 // own phone, and the message is one of ours; only live instances have a phone.
 func (r *recording) written(
-	ctx context.Context, workspace string, env messaging.Environment, instance, waID string, author messaging.Address,
+	ctx context.Context, workspace string, env messaging.Environment, instance, waID string, by author,
 ) (*written, error) {
 	text := selectReceived
-	if author.WAID == "" {
+	if by.WAID == "" {
 		text = selectSent
 	}
 	found, err := r.b.query(ctx, text, instance, waID)
@@ -141,17 +141,28 @@ func (r *recording) written(
 	if err != nil {
 		return nil, fmt.Errorf("by WhatsApp id: %w", err)
 	}
-	if author.WAID != "" && !sameAuthor(m.Peer, author) {
+	if by.WAID != "" && !by.wrote(&m) {
 		return nil, nil
 	}
 	return &written{rows[0], m}, nil
 }
 
-// sameAuthor reports whether two addresses may be one contact. It can be known
-// by its LID first and by its number later; the two cannot be compared, and who
-// else would know the message's id.
-func sameAuthor(a, b messaging.Address) bool {
-	return a.WAID == b.WAID || (a.Phone() == "") != (b.Phone() == "")
+// author is who acts on a message: by the number when it is known, and then
+// perhaps by the LID as well.
+type author struct {
+	messaging.Address
+	lid string
+}
+
+// wrote reports whether the author sent a message, in the chat in which the act
+// was done. A message can have come under the LID before the number was known.
+// An author whose number is not known did not write what came under a number:
+// in a group everybody sees the ids of messages, and could name that of another.
+func (a author) wrote(m *messaging.Message) bool {
+	if a.Group() != m.Peer.Group() {
+		return false
+	}
+	return a.WAID == m.Peer.WAID || a.lid != "" && a.lid == m.Peer.WAID
 }
 
 // join puts a message that was read among those of the batch. One that came in

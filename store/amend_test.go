@@ -141,6 +141,43 @@ func TestOnlyTheAuthorAmendsAMessage(t *testing.T) {
 	})
 }
 
+// In a group everybody sees the ids of messages. Somebody whose number is not
+// known must not pass for somebody whose number is.
+func TestAnUnknownNumberIsNotAnybodys(t *testing.T) {
+	const group, mine, other, number = "120363025246125486@g.us", "999@lid", "777@lid", "5511912345678@s.whatsapp.net"
+	for name, c := range map[string]struct {
+		stored, author messaging.Address
+		lid            string
+		amends         bool
+	}{
+		"a LID on a number":                  {messaging.Address{Input: group, WAID: number}, messaging.Address{Input: group, WAID: mine}, "", false},
+		"a number on a LID":                  {messaging.Address{Input: group, WAID: mine}, messaging.Address{Input: group, WAID: number}, "", false},
+		"a number with another LID on a LID": {messaging.Address{Input: group, WAID: mine}, messaging.Address{Input: group, WAID: number}, other, false},
+		"a number with its LID on that LID":  {messaging.Address{Input: group, WAID: mine}, messaging.Address{Input: group, WAID: number}, mine, true},
+		"a LID on itself":                    {messaging.Address{Input: group, WAID: mine}, messaging.Address{Input: group, WAID: mine}, "", true},
+		"a LID on another":                   {messaging.Address{Input: group, WAID: mine}, messaging.Address{Input: group, WAID: other}, "", false},
+		"the same person in another chat":    {messaging.Address{Input: group, WAID: number}, messaging.Address{Input: "+5511912345678", WAID: number}, "", false},
+		"the same person in another group":   {messaging.Address{Input: group, WAID: number}, messaging.Address{Input: "1-2@g.us", WAID: number}, "", false},
+		"a person whose number became known": {messaging.Address{Input: mine, WAID: mine}, messaging.Address{Input: "+5511912345678", WAID: number}, mine, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Each(t, func(t *testing.T, s *store.Store) {
+				tenancy := storetest.Workspace(t, s, "w")
+				m := inbound(storetest.Instance(t, s, tenancy, "one"), "3EB0AC", textOf("pay account 1"))
+				m.Peer = c.stored
+				report(t, s, messaging.InboundMessage{Message: m})
+				e, r := edit(m, textOf("pay account 2"), m.CreatedAt.Add(time.Second)), revoke(m, m.CreatedAt.Add(time.Minute))
+				e.Author, e.AuthorLID, r.Author, r.AuthorLID = c.author, c.lid, c.author, c.lid
+				report(t, s, e, r)
+				got, err := s.Message(t.Context(), tenancy, m.ID)
+				if err != nil || got.EditedAt.IsZero() == c.amends || got.RevokedAt.IsZero() == c.amends {
+					t.Errorf("edited %v, revoked %v, %v", got.EditedAt, got.RevokedAt, err)
+				}
+			})
+		})
+	}
+}
+
 // A message of ours can be deleted on the phone itself while its receipts still
 // come, even in one batch with them.
 func TestARevokeOnOurOwnPhoneMeetsReceipts(t *testing.T) {

@@ -49,3 +49,14 @@ func (s *Store) WroteToUs(ctx context.Context, workspace string, env messaging.E
 	err = s.r.GetContext(ctx, &wrote, s.engine.sql(q), workspace, instanceID, waID)
 	return wrote, explain(err)
 }
+
+// Received reports whether a live instance's inbound message is recorded.
+func (s *Store) Received(ctx context.Context, workspace string, env messaging.Environment, instanceID, waID string) (received bool, err error) {
+	if env != messaging.Live {
+		return false, nil
+	}
+	const q = `SELECT EXISTS (SELECT 1 FROM messages
+		WHERE instance_id = $1 AND wa_message_id = $2 AND direction = 'inbound' AND workspace_id = $3 AND environment = 'live')`
+	err = s.r.GetContext(ctx, &received, s.engine.sql(q), instanceID, waID, workspace)
+	return received, explain(err)
+}

@@ -40,6 +40,14 @@ func TestLiveMessagesAreFoundByTheirWhatsAppID(t *testing.T) {
 				t.Errorf("%s wrote: %v, %v", waID, wrote, err)
 			}
 		}
+		for waID, want := range map[string]bool{inbound.WAMessageID: true, ours.WAMessageID: false, "3EB0NOBODY": false} {
+			if received, err := s.Received(t.Context(), live.Workspace(), messaging.Live, one.ID, waID); received != want || err != nil {
+				t.Errorf("%s received: %v, %v", waID, received, err)
+			}
+		}
+		if received, err := s.Received(t.Context(), live.Workspace(), messaging.Live, two.ID, inbound.WAMessageID); received || err != nil {
+			t.Errorf("by another instance: %v, %v", received, err)
+		}
 		if wrote, err := s.WroteToUs(t.Context(), live.Workspace(), messaging.Live, two.ID, "5511988880001@s.whatsapp.net"); wrote || err != nil {
 			t.Errorf("to another instance: %v, %v", wrote, err)
 		}

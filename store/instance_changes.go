@@ -26,7 +26,7 @@ func (r *recording) applyInstance(ctx context.Context, c messaging.InstanceChang
 	if !ok {
 		return nil
 	}
-	before := i.State
+	before, phone := i.State, i.Phone
 	changed, told := i.Apply(c)
 	if !changed {
 		return nil
@@ -46,6 +46,9 @@ func (r *recording) applyInstance(ctx context.Context, c messaging.InstanceChang
 			return fmt.Errorf("use pairing links: %w", err)
 		}
 	}
+	if i.Relinked && i.Phone != phone {
+		r.relinked = append(r.relinked, c)
+	}
 	r.instances = true
 	r.events.instances = append(r.events.instances, i)
 	if told {
@@ -53,6 +56,20 @@ func (r *recording) applyInstance(ctx context.Context, c messaging.InstanceChang
 			Type: c.Type, WorkspaceID: c.WorkspaceID, Environment: c.Environment, InstanceID: c.InstanceID,
 			Timestamp: c.At, Instance: &i,
 		})
+	}
+	return nil
+}
+
+// saveRelinked notes up to which place messages wait for the number that an
+// instance had before. It is one of the last things of a commit: by then the
+// heads of the events are locked, and nobody else accepts a message.
+func (r *recording) saveRelinked(ctx context.Context) error {
+	const q = `UPDATE instances SET relinked_place = (SELECT COALESCE(MAX(position), 0) FROM outbox WHERE instance_id = $1)
+		WHERE workspace_id = $2 AND environment = $3 AND id = $1`
+	for _, c := range r.relinked {
+		if _, err := r.b.exec(ctx, q, c.InstanceID, c.WorkspaceID, string(c.Environment)); err != nil {
+			return fmt.Errorf("place of another phone: %w", err)
+		}
 	}
 	return nil
 }

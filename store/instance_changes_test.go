@@ -119,8 +119,15 @@ func TestAnotherPhoneIsToldFromTheSame(t *testing.T) {
 		}
 		other := same
 		other.Linked = &messaging.Link{ID: "other session", Phone: "5511900000000"}
+		m := storetest.Message(i, "12025550001", "for the number before")
+		place := accept(t, s, &m)
 		if err := s.Report(t.Context(), out, other); err != nil || !find(t, s, i).Relinked {
 			t.Errorf("another phone: %+v, %v", find(t, s, i), err)
+		}
+		m = storetest.Message(i, "12025550001", "for this one")
+		accept(t, s, &m)
+		if got := find(t, s, i).RelinkedPlace; got != place {
+			t.Errorf("what waits for the number before ends at %d, want %d", got, place)
 		}
 		got, err := s.ChangeInstance(t.Context(), i.WorkspaceID, i.Environment, i.ID, func(i *messaging.Instance) error {
 			i.Relinked = false

@@ -31,6 +31,7 @@ type instanceRow struct {
 	PushName    string `db:"push_name"`
 	LinkedID    string `db:"linked_id"`
 	Relinked    bool   `db:"relinked"`
+	Place       int64  `db:"relinked_place"`
 	Ask         string `db:"ask"`
 	AskedAt     int64  `db:"asked_at"`
 	PairPhone   string `db:"pair_phone"`
@@ -40,7 +41,7 @@ type instanceRow struct {
 }
 
 const instanceColumns = `workspace_id, environment, id, name, driver, desired, state, state_reason, state_since, state_until,
-	phone, push_name, linked_id, relinked, ask, asked_at, pair_phone, metadata, settings, created_at`
+	phone, push_name, linked_id, relinked, relinked_place, ask, asked_at, pair_phone, metadata, settings, created_at`
 
 func (r *instanceRow) instance() messaging.Instance {
 	return messaging.Instance{
@@ -48,7 +49,7 @@ func (r *instanceRow) instance() messaging.Instance {
 		Driver: messaging.DriverName(r.Driver), Desired: messaging.Desired(r.Desired),
 		State: messaging.InstanceState(r.State), StateReason: r.StateReason,
 		StateSince: fromMicros(r.StateSince), StateUntil: fromMicros(r.StateUntil),
-		Phone: r.Phone, PushName: r.PushName, LinkedID: r.LinkedID, Relinked: r.Relinked,
+		Phone: r.Phone, PushName: r.PushName, LinkedID: r.LinkedID, Relinked: r.Relinked, RelinkedPlace: r.Place,
 		Ask: messaging.Ask(r.Ask), AskedAt: fromMicros(r.AskedAt), PairPhone: r.PairPhone,
 		Metadata: []byte(r.Metadata), Settings: []byte(r.Settings), CreatedAt: fromMicros(r.CreatedAt),
 	}
@@ -80,7 +81,7 @@ func (s *Store) selectInstances(ctx context.Context, q string, args ...any) ([]m
 func (s *Store) InsertInstance(ctx context.Context, i messaging.Instance, claim *messaging.Claim) error {
 	const q = `INSERT INTO instances (` + instanceColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-			$16, $17, $18, $19, $20)`
+			$16, $17, $18, $19, $20, $21)`
 	return s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
 		if claim != nil {
 			if err := claimIn(ctx, tx, i.WorkspaceID, i.Environment, claim); err != nil {
@@ -89,7 +90,7 @@ func (s *Store) InsertInstance(ctx context.Context, i messaging.Instance, claim 
 		}
 		_, err := tx.ExecContext(ctx, q, i.WorkspaceID, string(i.Environment), i.ID, i.Name, string(i.Driver), string(i.Desired),
 			string(i.State), i.StateReason, micros(i.StateSince), micros(i.StateUntil), i.Phone, i.PushName,
-			i.LinkedID, i.Relinked, string(i.Ask), micros(i.AskedAt), i.PairPhone, string(i.Metadata), string(i.Settings), micros(i.CreatedAt))
+			i.LinkedID, i.Relinked, i.RelinkedPlace, string(i.Ask), micros(i.AskedAt), i.PairPhone, string(i.Metadata), string(i.Settings), micros(i.CreatedAt))
 		if isUnique(err) {
 			return ErrNameTaken
 		}

@@ -13,8 +13,8 @@ import (
 	"portaria/outbox"
 )
 
-// A row of pace_sends counts what was sent in one step of time. An instance has
-// a row for each step of the last day, and one for the step that has begun.
+// A row of pace_sends counts what a number sent in one step of time. It has a
+// row for each step of the last day, and one for the step that has begun.
 const (
 	paceStep  = 5 * time.Minute
 	paceSlots = int64(24*time.Hour/paceStep) + 2
@@ -22,9 +22,9 @@ const (
 
 var (
 	upsertPaceSends = &rows{
-		head:    insertInto + `pace_sends (workspace_id, environment, instance_id, slot, step, messages, last_at) `,
-		columns: slices.Concat(repeat(text, 3), repeat(number, 4)),
-		tail: ` ON CONFLICT (workspace_id, environment, instance_id, slot) DO UPDATE SET
+		head:    insertInto + `pace_sends (workspace_id, environment, instance_id, phone, slot, step, messages, last_at) `,
+		columns: slices.Concat(repeat(text, 4), repeat(number, 4)),
+		tail: ` ON CONFLICT (workspace_id, environment, instance_id, phone, slot) DO UPDATE SET
 			messages = excluded.messages + CASE WHEN pace_sends.step = excluded.step THEN pace_sends.messages ELSE 0 END,
 			last_at = CASE WHEN pace_sends.step = excluded.step AND pace_sends.last_at > excluded.last_at
 				THEN pace_sends.last_at ELSE excluded.last_at END,
@@ -46,7 +46,7 @@ func (r *recording) savePace(ctx context.Context) error {
 	}
 	slices.SortStableFunc(r.spent, func(a, b messaging.PaceSpent) int {
 		return cmp.Or(cmp.Compare(a.WorkspaceID, b.WorkspaceID), cmp.Compare(a.Environment, b.Environment),
-			cmp.Compare(a.InstanceID, b.InstanceID), cmp.Compare(paceSlot(a.At), paceSlot(b.At)), a.At.Compare(b.At))
+			cmp.Compare(a.InstanceID, b.InstanceID), cmp.Compare(a.Phone, b.Phone), cmp.Compare(paceSlot(a.At), paceSlot(b.At)), a.At.Compare(b.At))
 	})
 	var sends, numbers []any
 	for n, c := range r.spent {
@@ -55,10 +55,11 @@ func (r *recording) savePace(ctx context.Context) error {
 		}
 		if n > 0 && samePaceRow(r.spent[n-1], c) { // PostgreSQL does not touch a row twice in one statement
 			row := sends[len(sends)-len(upsertPaceSends.columns):]
-			row[4], row[5], row[6] = stepOf(c.At), row[5].(int64)+int64(c.Messages), micros(c.At)
+			row[5], row[6], row[7] = stepOf(c.At), row[6].(int64)+int64(c.Messages), micros(c.At)
 			continue
 		}
-		sends = append(sends, c.WorkspaceID, string(c.Environment), c.InstanceID, paceSlot(c.At), stepOf(c.At), int64(c.Messages), micros(c.At))
+		sends = append(sends, c.WorkspaceID, string(c.Environment), c.InstanceID, c.Phone,
+			paceSlot(c.At), stepOf(c.At), int64(c.Messages), micros(c.At))
 	}
 	if err := r.b.write(ctx, upsertPaceSends, sends); err != nil {
 		return fmt.Errorf("count for the pace: %w", err)
@@ -74,7 +75,7 @@ func paceSlot(t time.Time) int64 { return stepOf(t) % paceSlots }
 
 func samePaceRow(a, b messaging.PaceSpent) bool {
 	return a.WorkspaceID == b.WorkspaceID && a.Environment == b.Environment && a.InstanceID == b.InstanceID &&
-		paceSlot(a.At) == paceSlot(b.At)
+		a.Phone == b.Phone && paceSlot(a.At) == paceSlot(b.At)
 }
 
 const (
@@ -82,7 +83,7 @@ const (
 		WHERE workspace_id = $1 AND environment = $2 AND instance_id = $3 AND phone = $4`
 
 	selectPaceSends = `SELECT last_at, messages FROM pace_sends
-		WHERE workspace_id = $1 AND environment = $2 AND instance_id = $3 AND last_at >= $4 ORDER BY last_at`
+		WHERE workspace_id = $1 AND environment = $2 AND instance_id = $3 AND phone = $4 ORDER BY last_at`
 )
 
 // Spent returns what a number has sent through an instance within about the
@@ -101,7 +102,7 @@ func (s *Store) Spent(ctx context.Context, lane outbox.LaneRef, phone string) (s
 		LastAt   int64 `db:"last_at"`
 		Messages int   `db:"messages"`
 	}
-	if err := s.r.SelectContext(ctx, &found, selectPaceSends, lane.WorkspaceID, string(lane.Environment), lane.InstanceID, first); err != nil {
+	if err := s.r.SelectContext(ctx, &found, selectPaceSends, lane.WorkspaceID, string(lane.Environment), lane.InstanceID, phone); err != nil {
 		return nil, began, fmt.Errorf("pace: %w", explain(err))
 	}
 	spent = make([]outbox.Spent, len(found))
@@ -111,12 +112,11 @@ func (s *Store) Spent(ctx context.Context, lane outbox.LaneRef, phone string) (s
 	return spent, fromMicros(first), nil
 }
 
-// Waiting returns how many messages of an instance wait, and the place of the
-// last of them.
-func (s *Store) Waiting(ctx context.Context, lane outbox.LaneRef) (n int, last int64, err error) {
-	const q = `SELECT COUNT(*), COALESCE(MAX(position), 0) FROM outbox WHERE instance_id = $1 AND workspace_id = $2 AND environment = $3`
-	if err := s.r.QueryRowContext(ctx, q, lane.InstanceID, lane.WorkspaceID, string(lane.Environment)).Scan(&n, &last); err != nil {
-		return 0, 0, fmt.Errorf("waiting: %w", explain(err))
+// Waiting returns how many messages of an instance wait.
+func (s *Store) Waiting(ctx context.Context, lane outbox.LaneRef) (n int, err error) {
+	const q = `SELECT COUNT(*) FROM outbox WHERE instance_id = $1 AND workspace_id = $2 AND environment = $3`
+	if err := s.r.GetContext(ctx, &n, q, lane.InstanceID, lane.WorkspaceID, string(lane.Environment)); err != nil {
+		return 0, fmt.Errorf("waiting: %w", explain(err))
 	}
-	return n, last, nil
+	return n, nil
 }

@@ -54,6 +54,7 @@ type recording struct {
 	order    []*recorded
 	received []received
 	spent    []messaging.PaceSpent
+	relinked []messaging.InstanceChange // to another phone
 	// instances says that the state of one has changed.
 	instances bool
 }
@@ -228,6 +229,9 @@ func (r *recording) save(ctx context.Context) error {
 		return err
 	}
 	if err := r.savePace(ctx); err != nil {
+		return err
+	}
+	if err := r.saveRelinked(ctx); err != nil {
 		return err
 	}
 	return r.saveEpoch(ctx)

@@ -47,6 +47,9 @@ type conn struct {
 	device  *device  // nil until the client has logged in
 	linking *linking // nil but for a client that is not linked
 
+	// returned is device for the goroutine that writes, while it is fed in parts.
+	returned atomic.Pointer[device]
+
 	silent atomic.Bool // a fault: nothing is said any more, and nothing heard
 
 	waitersMu sync.Mutex
@@ -176,11 +179,13 @@ func (c *conn) handle(n *waBinary.Node) {
 func (c *conn) send(n waBinary.Node) { c.sendEncoded(encode(n)) }
 
 // sendEncoded sends what encode has made.
-func (c *conn) sendEncoded(plain []byte) {
+func (c *conn) sendEncoded(plain []byte) { c.sendDue(plain, c.due()) }
+
+func (c *conn) sendDue(plain []byte, due time.Time) {
 	if c.silent.Load() {
 		return
 	}
-	if !c.outbox.put(outgoing{plain: plain, due: c.due()}) {
+	if !c.outbox.put(outgoing{plain: plain, due: due}) {
 		c.log.Warn("client does not read; dropped", "waiting", maxOutgoing)
 		c.drop()
 	}
@@ -216,7 +221,7 @@ func (s *Server) due() time.Time {
 func (c *conn) write() {
 	defer c.drop()
 	for {
-		for _, item := range c.outbox.take(c.ctx) {
+		for _, item := range c.take() {
 			if !waitUntil(c.ctx, item.due) {
 				return
 			}

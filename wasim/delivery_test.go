@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 
@@ -24,6 +26,17 @@ func (c *client) reconnect() {
 		c.t.Fatal(err)
 	}
 	await[*events.Connected](c)
+}
+
+// isGone reports whether the client has done with its last connection. When
+// IsConnected says so it may still be closing it, and whatsmeow's Disconnect
+// writes what that reads.
+func (c *client) isGone() bool {
+	if c.IsConnected() {
+		return false
+	}
+	err := c.DangerousInternals().SendNode(c.t.Context(), waBinary.Node{Tag: "presence"})
+	return errors.Is(err, whatsmeow.ErrNotConnected)
 }
 
 // TestRepeatedFrameIsAckedAndNotOpenedTwice: whatsmeow sends the same frame

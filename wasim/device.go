@@ -29,6 +29,7 @@ type device struct {
 	told     bool       // the key of the app state was shared
 	conn     *conn      // nil while offline
 	pending  *list.List // of *pendingStanza, the oldest first
+	replay   *replay    // of pending to conn; nil when the client was sent all
 	index    map[stanzaKey]*list.Element
 	accepted map[string]struct{} // ids of messages that were passed on
 	usesPN   map[string]struct{} // numbers that the client last addressed by phone number
@@ -70,15 +71,18 @@ func (d *device) deliver(n waBinary.Node) {
 	d.account.srv.state.note()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if old := d.index[stanza.key]; old != nil {
-		d.pending.Remove(old)
-	}
+	d.forgetLocked(stanza.key)
 	if d.pending.Len() >= maxPending {
 		d.account.srv.log.Warn("queue of a device is full", "number", d.account.number, "device", d.id)
 		return
 	}
-	d.index[stanza.key] = d.pending.PushBack(stanza)
-	if d.conn != nil {
+	element := d.pending.PushBack(stanza)
+	d.index[stanza.key] = element
+	switch {
+	case d.conn == nil:
+	case d.replay != nil:
+		d.replay.meet(element)
+	default:
 		d.conn.sendEncoded(stanza.plain)
 	}
 }
@@ -96,14 +100,23 @@ func keyOf(n *waBinary.Node) stanzaKey {
 func (d *device) acknowledged(key stanzaKey) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if element := d.index[key]; element != nil {
-		delete(d.index, key)
-		d.pending.Remove(element)
-	}
+	d.forgetLocked(key)
 }
 
-// attach makes c the device's connection, sends what is pending and returns
-// the connection that it takes the place of, if there is one.
+func (d *device) forgetLocked(key stanzaKey) {
+	element := d.index[key]
+	if element == nil {
+		return
+	}
+	if d.replay != nil {
+		d.replay.pass(element)
+	}
+	delete(d.index, key)
+	d.pending.Remove(element)
+}
+
+// attach makes c the device's connection, begins to send what is pending and
+// returns the connection that it takes the place of, if there is one.
 func (d *device) attach(c *conn, welcome waBinary.Node) *conn {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -118,10 +131,9 @@ func (d *device) attach(c *conn, welcome waBinary.Node) *conn {
 		"count": d.pending.Len(), "message": counts["message"], "receipt": counts["receipt"],
 		"notification": counts["notification"], "appdata": 0,
 	}))
-	for e := d.pending.Front(); e != nil; e = e.Next() {
-		c.sendEncoded(e.Value.(*pendingStanza).plain)
-	}
-	c.send(inbound("offline", waBinary.Attrs{"count": d.pending.Len()}))
+	d.replay = &replay{next: d.pending.Front(), due: c.due()}
+	c.returned.Store(d)
+	d.feedLocked()
 	return replaced
 }
 
@@ -134,7 +146,7 @@ func (d *device) detach(c *conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.conn == c {
-		d.conn = nil
+		d.conn, d.replay = nil, nil
 	}
 }
 

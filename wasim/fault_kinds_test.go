@@ -110,7 +110,7 @@ func TestWhatClientsDoOnFaultsOfConnections(t *testing.T) {
 			c.mustText(friend, "back")
 			return
 		}
-		eventually(t, "the connection ends", func() bool { return !c.IsConnected() })
+		eventually(t, "the connection ends", c.isGone)
 		if !test.gone {
 			if c.Store.Container.(*memStore).isDeleted() {
 				t.Error("the session is deleted")
@@ -323,6 +323,7 @@ func TestOutageRefusesAndEnds(t *testing.T) {
 // TestHalfOpenConnectionSaysNothing: the client learns it from its own signs
 // of life only, and a new connection helps when the fault is over.
 func TestHalfOpenConnectionSaysNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, wasim.Options{})
 	struck, spared := paired(t, s, own), paired(t, s, "5511900000002")
 	if met := inject(t, s, wasim.Fault{Name: wasim.FaultHalfOpen, Number: own}); met != 1 {

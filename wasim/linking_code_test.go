@@ -29,6 +29,7 @@ func asking(t testing.TB, s *wasim.Server, number string) (*client, string) {
 
 // TestTypedCodeLinks: the client is linked as by a QR, and talks.
 func TestTypedCodeLinks(t *testing.T) {
+	t.Parallel()
 	s := start(t, wasim.Options{})
 	c, code := asking(t, s, own)
 	if err := s.Phone(own).TypeCode(t.Context(), strings.ToLower(code)); err != nil {
@@ -45,6 +46,7 @@ func TestTypedCodeLinks(t *testing.T) {
 
 // TestWrongCodeLinksNothing and can be mended: people mistype.
 func TestWrongCodeLinksNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, wasim.Options{})
 	c, code := asking(t, s, own)
 	phone := s.Phone(own)
@@ -75,6 +77,7 @@ func TestWrongCodeLinksNothing(t *testing.T) {
 // TestLastAskedCodeIsTheOne: of two clients for one number, and of two codes
 // of one client, the phone shows the last.
 func TestLastAskedCodeIsTheOne(t *testing.T) {
+	t.Parallel()
 	s := start(t, wasim.Options{})
 	asking(t, s, own)
 	c, first := asking(t, s, own)

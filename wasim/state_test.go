@@ -76,6 +76,7 @@ func TestStateOutlivesTheProcess(t *testing.T) {
 // TestStateAfterACrashHeals: the file is older than what the client knows, and
 // yet nothing is lost and nobody is linked again.
 func TestStateAfterACrashHeals(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "state.json")
 	s := start(t, wasim.Options{StateFile: file})
 	c := paired(t, s, own)
@@ -111,6 +112,7 @@ func TestStateAfterACrashHeals(t *testing.T) {
 
 // TestStateHoldsGroupsAndWhatPhonesHaveNotSeen.
 func TestStateHoldsGroupsAndWhatPhonesHaveNotSeen(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "state.json")
 	s := start(t, wasim.Options{StateFile: file})
 	c := paired(t, s, own)
@@ -173,7 +175,7 @@ func TestStateFileIsPrivateAndSmall(t *testing.T) {
 	if !strings.Contains(string(text), identity) {
 		t.Error("the client's identity is not in the file as base64")
 	}
-	const keys, perKey = 50, 80
+	const keys, perKey = keysAtOnce, 80
 	if len(text) > keys*perKey+4096 {
 		t.Errorf("%d bytes for a client with %d keys", len(text), keys)
 	}

@@ -85,7 +85,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 			return a.outbox.Drain(ctx, laneOf(i))
 		},
 		Relinked: func(ctx context.Context, i messaging.Instance) error {
-			return a.outbox.Fail(ctx, laneOf(i), outbox.ErrOtherNumber())
+			return a.outbox.Fail(ctx, laneOf(i), i.RelinkedPlace, outbox.ErrOtherNumber())
 		},
 		Now: func(t messaging.Tenancy) time.Time { return a.clockOf(t).Now() },
 	})
@@ -108,7 +108,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		Auth: a.directory, Sender: a.outbox, Instances: a.manager, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
 		Connections: a.manager, Numbers: a.manager, Proxies: a.proxies, Pacer: a.outbox, Links: pairlink.New(s, nil), PublicURL: o.publicURL,
 		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
-		TrustedProxies: o.trustedProxies, Version: version(),
+		TrustedProxies: o.trustedProxies, Version: version(), Secret: o.secretKey,
 	})
 	return a, err
 }

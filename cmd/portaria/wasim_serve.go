@@ -44,8 +44,6 @@ const (
 	wasimStateFile = "state.json"
 )
 
-var errWasimDir = fault.New(fault.Unavailable, "WASIM_DIR_UNUSABLE", "The simulator's folder cannot be made or written: check --dir.")
-
 // Run implements the command.
 func (cmd *wasimServeCmd) Run(ctx context.Context, c *Config, io streams) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
@@ -56,13 +54,11 @@ func (cmd *wasimServeCmd) Run(ctx context.Context, c *Config, io streams) (err e
 		return err
 	}
 	defer control.Close()
-	dir, err := filepath.Abs(cmd.Dir)
-	if err == nil {
-		err = os.MkdirAll(dir, dataDirMode)
-	}
+	dir, lock, err := openWasimDir(cmd.Dir)
 	if err != nil {
-		return errWasimDir.Because(err)
+		return err
 	}
+	defer lock.Close() // after the server has written its state
 	log := c.logger(io.err)
 	server, err := wasim.Start(wasim.Options{
 		Addr: cmd.Listen, Logger: log, RoundTrip: time.Duration(cmd.RoundTrip), StateFile: filepath.Join(dir, wasimStateFile),

@@ -38,6 +38,7 @@ func faulty() []story {
 			s.ready()
 			s.text(s.world.Contact(s.t, Drops), "hello")
 			s.see("1: queued sent delivered read")
+			s.attempted(0, 2)
 			s.stands("connected", "", "connected")
 		},
 		want: []string{

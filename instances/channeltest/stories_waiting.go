@@ -100,6 +100,8 @@ func unlinked() []story {
 			s.stands("logged_out", "device_removed", "connected")
 			s.text(s.world.Contact(s.t, Reads), "waits too")
 			s.link()
+			s.see("1: queued sent delivered read")
+			s.attempted(0, 2)
 		},
 		want: []string{
 			"instance: logged_out(device_removed) pairing connected",

@@ -62,6 +62,7 @@ func newChannel(ctx context.Context, d *Driver, facts messaging.Instance) *chann
 		checks:  rate.NewLimiter(checkedPerHour/rate.Limit(time.Hour/time.Second), checkedAtOnce),
 		told:    told{state: facts.State, reason: facts.StateReason, until: facts.StateUntil, name: facts.PushName},
 	}
+	c.reach.now = c.now
 	c.ctx, c.stop = context.WithCancel(ctx)
 	return c
 }

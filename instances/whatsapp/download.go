@@ -19,23 +19,46 @@ const maxInboundFile = 100 << 20
 
 var errTooLarge = errors.New("the file is larger than it said, or than is kept")
 
-// keep fetches the bytes of an inbound file. The message is recorded either
-// way: without them it says what the file is, and has no id to read it by.
-func (c *channel) keep(l *link, m *messaging.Media, from whatsmeow.DownloadableMessage) {
+// keep sees to it that the bytes of an inbound file are kept, once for its
+// message however often that comes. The message is recorded either way: without
+// them it says what the file is, and has no id to read it by. False: the channel
+// closed before it was known whether the message is recorded already.
+func (c *channel) keep(l *link, waID string, m *messaging.Media, from whatsmeow.DownloadableMessage) bool {
 	if c.driver.o.Media == nil {
-		return
+		return true
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.timing.Download)
-	defer cancel()
-	info, err := c.fetch(ctx, l, m, from)
-	if err != nil {
-		c.log.Warn("inbound file not kept", "kind", m.MIME, "size", m.Size, "error", err)
-		return
+	key := c.fileKey(waID)
+	received, ok := c.received(key.waID)
+	if !ok || received {
+		return ok
+	}
+	info, ok := c.driver.unrecorded.find(key)
+	if !ok {
+		ctx, cancel := context.WithTimeout(c.ctx, c.timing.Download)
+		defer cancel()
+		var err error
+		if info, err = c.fetch(ctx, l, m, from); err != nil {
+			c.log.Warn("inbound file not kept", "kind", m.MIME, "size", m.Size, "error", err)
+			return true
+		}
+		c.driver.unrecorded.put(key, info)
 	}
 	m.ID, m.Size = info.ID, info.Size
 	if info.SHA256 != "" {
 		m.SHA256 = info.SHA256
 	}
+	return true
+}
+
+func (c *channel) fileKey(waID string) fileKey { return fileKey{c.facts.ID, plain(waID)} }
+
+// received asks whether a message is recorded, until the database answers.
+func (c *channel) received(waID string) (received, ok bool) {
+	ok = c.findOut("whether a message is recorded", func() (err error) {
+		received, err = c.driver.o.Index.Received(c.ctx, c.facts.WorkspaceID, c.facts.Environment, c.facts.ID, waID)
+		return err
+	})
+	return received, ok
 }
 
 func (c *channel) fetch(ctx context.Context, l *link, m *messaging.Media, from whatsmeow.DownloadableMessage) (messaging.MediaInfo, error) {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"go.mau.fi/whatsmeow/types"
+
 	"portaria/messaging"
 )
 
@@ -31,6 +33,8 @@ type Index interface {
 	// MessagesByWAID returns the ids of an instance's outbound messages by their
 	// WhatsApp ids. What is not there is not in the answer.
 	MessagesByWAID(ctx context.Context, workspace string, env messaging.Environment, instanceID string, waIDs []string) (map[string]string, error)
+	// Received reports whether an inbound message of an instance is recorded.
+	Received(ctx context.Context, workspace string, env messaging.Environment, instanceID, waID string) (bool, error)
 	// WroteToUs reports whether a contact has ever written to an instance.
 	WroteToUs(ctx context.Context, workspace string, env messaging.Environment, instanceID, waID string) (bool, error)
 }
@@ -64,8 +68,9 @@ type Options struct {
 
 // Driver opens the channels of live instances.
 type Driver struct {
-	o   Options
-	log *slog.Logger
+	o          Options
+	log        *slog.Logger
+	unrecorded unrecorded
 }
 
 var _ messaging.Driver[messaging.LiveInstance] = (*Driver)(nil)
@@ -105,4 +110,14 @@ func (d *Driver) Open(ctx context.Context, instance messaging.LiveInstance) (mes
 	c.transport = d.newTransport(facts, &c.lines)
 	c.begin()
 	return c, nil
+}
+
+// Forget deletes the session of an instance that is gone and has no channel any
+// more, whether or not WhatsApp was told.
+func (d *Driver) Forget(ctx context.Context, instance messaging.LiveInstance) error {
+	jid, err := types.ParseJID(instance.Instance().LinkedID)
+	if err != nil || jid.IsEmpty() {
+		return nil //nolint:nilerr // an id that is none names no session
+	}
+	return d.o.Sessions.forget(ctx, jid)
 }

@@ -32,11 +32,14 @@ func (c *channel) onMessage(e *events.Message) bool {
 		return true
 	}
 	content.ViewOnce = e.IsViewOnce
-	if file != nil {
-		c.keep(l, content.Media, file)
+	if file != nil && !c.keep(l, e.Info.ID, content.Media, file) {
+		return false
 	}
 	if !c.record(c.ctx, messaging.InboundMessage{Message: c.inbound(e, from, content)}) {
 		return false
+	}
+	if file != nil {
+		c.driver.unrecorded.settle(c.fileKey(e.Info.ID))
 	}
 	if c.settings().MarkRead {
 		c.markRead(l, &e.Info)
@@ -78,7 +81,7 @@ func (c *channel) amendment(e *events.Message, from messaging.Address) (messagin
 	case waE2E.ProtocolMessage_REVOKE:
 		return messaging.MessageRevoke{
 			WorkspaceID: c.facts.WorkspaceID, Environment: c.facts.Environment, InstanceID: c.facts.ID,
-			WAMessageID: id, Author: from, At: e.Info.Timestamp.UTC(),
+			WAMessageID: id, Author: from, AuthorLID: lidOf(e), At: e.Info.Timestamp.UTC(),
 		}, true
 	case waE2E.ProtocolMessage_MESSAGE_EDIT:
 		content, _, ok := contentOf(p.GetEditedMessage())
@@ -87,11 +90,22 @@ func (c *channel) amendment(e *events.Message, from messaging.Address) (messagin
 		}
 		return messaging.MessageEdit{
 			WorkspaceID: c.facts.WorkspaceID, Environment: c.facts.Environment, InstanceID: c.facts.ID,
-			WAMessageID: id, Author: from, Content: content, At: e.Info.Timestamp.UTC(),
+			WAMessageID: id, Author: from, AuthorLID: lidOf(e), Content: content, At: e.Info.Timestamp.UTC(),
 		}, true
 	default:
 		return nil, true
 	}
+}
+
+// lidOf returns the id that WhatsApp uses instead of the sender's number, if the
+// stanza says it: the message may have been recorded under it.
+func lidOf(e *events.Message) string {
+	for _, jid := range []types.JID{e.Info.Sender, e.Info.SenderAlt} {
+		if jid.Server == types.HiddenUserServer {
+			return jid.ToNonAD().String()
+		}
+	}
+	return ""
 }
 
 // addressOf names a contact by the phone number when it is known, and else by

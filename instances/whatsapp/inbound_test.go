@@ -125,6 +125,64 @@ func TestWhatWasNotRecordedComesAgain(t *testing.T) {
 	})
 }
 
+// One contact's nonsense does not keep back what all others write: ids and texts
+// are recorded without what no database takes.
+func TestNonsenseIsRecordedAsFarAsItCanBe(t *testing.T) {
+	w := newWorld(t, quick)
+	w.linked(ours)
+	if _, err := w.sim.Contact(ana).Revoke(t.Context(), ours, "AB\x00CD\xff"); err != nil {
+		t.Fatal(err)
+	}
+	id, err := w.sim.Contact(ana).SendText(t.Context(), ours, "a\x00b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.inbound(id).Content.Text.Body; got != "a\uFFFDb" {
+		t.Errorf("text %q", got)
+	}
+	revoked := records[messaging.MessageRevoke](w.journal, func(messaging.MessageRevoke) bool { return true })
+	if len(revoked) != 1 || revoked[0].WAMessageID != "AB\uFFFDCD\uFFFD" {
+		t.Errorf("%+v", revoked)
+	}
+}
+
+// What the journal will never take is given up, and what was written after it
+// is read.
+func TestWhatCannotBeRecordedKeepsNothingBack(t *testing.T) {
+	w := newWorld(t, quick)
+	w.linked(ours)
+	w.journal.refuse(func(r messaging.Record) bool { _, is := r.(messaging.MessageRevoke); return is })
+	revoke, err := w.sim.Contact(ana).Revoke(t.Context(), ours, "3EB0AA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := w.sim.Contact(beto).SendText(t.Context(), ours, "from somebody else")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.inbound(id)
+	w.eventually("the deletion is acknowledged", func() bool {
+		sent, ok := w.sim.Contact(ana).Sent(revoke)
+		return ok && sent.Delivered
+	})
+}
+
+// Of receipts that are reported together, one that is refused takes no other
+// with it.
+func TestARefusedReceiptTakesNoOtherWithIt(t *testing.T) {
+	w := newWorld(t, quick)
+	p := w.linked(ours)
+	one, two := p.text(ana, "one"), p.text(ana, "two")
+	w.sim.Contact(ana).Delivers(false)
+	p.deliver(one, two)
+	w.journal.refuse(func(r messaging.Record) bool {
+		c, is := r.(messaging.StatusChange)
+		return is && c.MessageID == one.MessageID
+	})
+	w.sim.Contact(ana).Delivers(true)
+	w.status(two, messaging.StatusDelivered)
+}
+
 // A receipt for a message of an earlier process finds it.
 func TestReceiptsFindOlderMessages(t *testing.T) {
 	w := newWorld(t, quick)

@@ -81,25 +81,22 @@ func (c *channel) remember(ctx context.Context) *link {
 func (c *channel) stay(ctx context.Context, l *link) {
 	c.link.Store(l)
 	c.tell(ctx, messaging.InstanceChange{State: messaging.InstanceConnecting, Done: c.asked()})
-	for failures := 0; ctx.Err() == nil; failures++ {
-		end, connected := c.connect(ctx, l)
+	calls := redial{least: c.timing.ReconnectMin, most: c.timing.ReconnectMax}
+	for ctx.Err() == nil {
+		end, was := c.connect(ctx, l)
 		if ctx.Err() != nil {
 			return
 		}
-		if connected {
-			failures = 0
-		}
-		c.log.Info("connection ended", "state", end.state, "reason", end.reason)
+		c.log.Info("connection ended", "state", end.state, "reason", end.reason, "lasted", was.lasted)
 		c.conclude(ctx, l, end)
-		var delay time.Duration
+		delay := calls.after(was)
 		switch end.next {
 		case never:
 			return
 		case atEnd:
 			delay = max(end.until.Sub(c.now()), c.timing.ReconnectMin)
-			failures = 0
+			calls.reset()
 		case again:
-			delay = backoff(failures, c.timing.ReconnectMin, c.timing.ReconnectMax)
 		case seldom:
 			delay = backoff(0, c.timing.ReconnectMax, c.timing.ReconnectMax)
 		}
@@ -131,37 +128,49 @@ func (c *channel) discard(ctx context.Context, jid types.JID) {
 }
 
 // connect makes one connection and follows it to its end.
-func (c *channel) connect(ctx context.Context, l *link) (end ending, connected bool) {
+func (c *channel) connect(ctx context.Context, l *link) (ending, spell) {
 	c.drain()
 	l.keeper.refresh()
 	hangUp, err := c.dial(ctx, l.client)
 	if err != nil {
-		return unreachable(err), false
+		return unreachable(err), spell{}
 	}
 	defer hangUp()
 	defer c.online.Store(false)
+	var since time.Time
+	carried := c.pulse.count()
+	end := c.follow(ctx, l, &since)
+	if since.IsZero() {
+		return end, spell{}
+	}
+	return end, spell{lasted: time.Since(since), carried: c.pulse.count() > carried}
+}
+
+// follow hears what a connection says until it ends. It notes since when the
+// instance is logged in.
+func (c *channel) follow(ctx context.Context, l *link, since *time.Time) ending {
 	late := time.NewTimer(c.timing.Connect)
 	defer late.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return ending{next: never}, connected
+			return ending{next: never}
 		case <-late.C:
-			if !connected {
-				return lost(messaging.ReasonNoTraffic), false
+			if since.IsZero() {
+				return lost(messaging.ReasonNoTraffic)
 			}
 		case s := <-c.signals:
 			switch {
 			case s.kind == renamed:
 				c.rename(ctx, l, s.name)
 			case s.kind == connectedNow:
-				connected = true
+				*since = time.Now()
 				c.online.Store(true)
 				c.arrive(ctx, l)
 			case s.kind == dropped && l.client.IsConnected():
 				// It tells of the connection before this one.
 			default:
-				return s.ending, connected
+				return s.ending
 			}
 		}
 	}

@@ -96,6 +96,92 @@ func TestADropIsToldAndMended(t *testing.T) {
 	p.deliver(p.text(ana, "after the restart"))
 }
 
+// A connection that is ended at every login is dialled ever more seldom: the
+// delays alone, each twice the one before, add up to more than the test lasts.
+func TestAConnectionThatFlapsIsNotDialledForEver(t *testing.T) {
+	timing := quick
+	timing.ReconnectMax = time.Minute
+	w := newWorld(t, timing)
+	p := w.linked(ours)
+	before, began := w.dials.Load(), time.Now()
+	for time.Since(began) < 2*time.Second {
+		if n := len(p.changes()); p.changes()[n-1].State == messaging.InstanceConnected {
+			w.sim.Phone(ours).Drop()
+		}
+		pauseFor(time.Millisecond)
+	}
+	if n := w.dials.Load() - before; n > 10 {
+		t.Errorf("dialled %d times in 2 s", n)
+	}
+}
+
+// A restart of the server does not make a number dial through its ban, nor fight
+// again for what another program has taken: that is as it was before.
+func TestARestartKeepsWhatEndedTheConnection(t *testing.T) {
+	for _, c := range []struct {
+		state  messaging.InstanceState
+		reason string
+		until  time.Duration
+	}{
+		{messaging.InstanceRestricted, messaging.ReasonTemporaryBan, time.Hour},
+		{messaging.InstanceBanned, messaging.ReasonBanned, 0},
+		{messaging.InstanceDisconnected, messaging.ReasonStreamReplaced, 0},
+		{messaging.InstanceDisconnected, messaging.ReasonClientOutdated, 0},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			w := newWorld(t, quick)
+			p := w.linked(ours)
+			p.seen(c.state, c.reason, c.until)
+			before, dials := len(p.changes()), w.dials.Load()
+			p.resume()
+			pauseFor(5 * quick.ReconnectMax)
+			if n := w.dials.Load() - dials; n != 0 || len(p.changes()) != before {
+				t.Errorf("dialled %d times, and recorded %q", n, p.reasons(before))
+			}
+			p.ask(messaging.AskRestart)
+			p.await(messaging.InstanceConnected)
+		})
+	}
+}
+
+// A ban that ends while the server is down, or after it is back, ends.
+func TestABanEndsAfterARestart(t *testing.T) {
+	for _, left := range []time.Duration{-time.Hour, 500 * time.Millisecond} {
+		t.Run(left.String(), func(t *testing.T) {
+			w := newWorld(t, quick)
+			p := w.linked(ours)
+			p.seen(messaging.InstanceRestricted, messaging.ReasonTemporaryBan, left)
+			before := len(p.changes())
+			p.resume()
+			w.eventually("it is connected again", func() bool { return len(p.reasons(before)) >= 2 })
+			if now := time.Now(); now.Before(p.facts.StateUntil) {
+				t.Errorf("connected %s too early", p.facts.StateUntil.Sub(now))
+			}
+			if diff := cmp.Diff([]string{"connecting", "connected"}, p.reasons(before)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// seen closes the channel and sets how the connection was last seen to end.
+func (p *phone) seen(state messaging.InstanceState, reason string, left time.Duration) {
+	p.w.t.Helper()
+	p.close()
+	p.w.journal.follow(&p.facts)
+	p.facts.State, p.facts.StateReason, p.facts.StateUntil = state, reason, time.Time{}
+	if left != 0 {
+		p.facts.StateUntil = time.Now().Add(left).UTC().Truncate(time.Microsecond)
+	}
+}
+
+// resume opens the channel as the manager does when the server starts.
+func (p *phone) resume() {
+	p.w.t.Helper()
+	p.facts.Ask = messaging.AskNothing
+	p.open()
+}
+
 // A second program with the same session takes the connection, and we do not
 // fight for it.
 func TestAReplacedSessionIsNotFoughtFor(t *testing.T) {
@@ -158,6 +244,27 @@ func TestAMissingSessionIsALogout(t *testing.T) {
 	p.facts.LinkedID, p.facts.Phone = "5511900000001:7@s.whatsapp.net", ours
 	p.ask(messaging.AskNothing)
 	if last := p.await(messaging.InstanceLoggedOut); last.Reason != messaging.ReasonSessionLost || last.Linked == nil {
+		t.Errorf("%+v", last)
+	}
+}
+
+// The session of an instance that is gone can be deleted without a network.
+func TestASessionIsForgottenWithoutANetwork(t *testing.T) {
+	w := newWorld(t, quick)
+	p := w.linked(ours)
+	p.close()
+	w.journal.follow(&p.facts)
+	if err := w.sim.Close(); err != nil {
+		t.Fatal(err)
+	}
+	live, _ := p.facts.Live()
+	for range 2 { // one that is gone is no error
+		if err := w.driver.Forget(t.Context(), live); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.resume()
+	if last := p.await(messaging.InstanceLoggedOut); last.Reason != messaging.ReasonSessionLost {
 		t.Errorf("%+v", last)
 	}
 }

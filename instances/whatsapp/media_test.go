@@ -110,3 +110,51 @@ func TestInboundFilesAreKept(t *testing.T) {
 		t.Errorf("kept %d bytes", len(w.shelf.file(m.Media.ID)))
 	}
 }
+
+// A file is fetched and kept once, however often its message comes: also when
+// the message was not recorded the first time.
+func TestAFileThatComesAgainIsKeptOnce(t *testing.T) {
+	w := newWorld(t, quick)
+	p := w.linked(ours)
+	w.journal.setBroken(true)
+	text := []byte("foto")
+	id, err := w.sim.Contact(ana).SendMedia(t.Context(), ours, "image", "image/jpeg", "olha", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the file is kept", func() bool { return w.shelf.kept() == 1 })
+	p.close()
+	w.journal.setBroken(false)
+	p.ask(messaging.AskNothing)
+	if m := w.inbound(id).Content.Media; !bytes.Equal(w.shelf.file(m.ID), text) {
+		t.Errorf("%+v", m)
+	}
+	if n := w.shelf.kept(); n != 1 {
+		t.Errorf("%d files are kept", n)
+	}
+}
+
+// A message that is recorded, and whose acknowledgement WhatsApp did not get,
+// comes again; its file is not fetched again.
+func TestAFileOfARecordedMessageIsNotFetchedAgain(t *testing.T) {
+	w := newWorld(t, quick)
+	p := w.linked(ours)
+	p.close()
+	id, err := w.sim.Contact(ana).SendMedia(t.Context(), ours, "image", "image/jpeg", "olha", []byte("foto"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.journal.follow(&p.facts)
+	recorded := messaging.InboundMessage{Message: messaging.Message{InstanceID: p.facts.ID, WAMessageID: id}}
+	if err := w.journal.Report(t.Context(), recorded); err != nil {
+		t.Fatal(err)
+	}
+	p.ask(messaging.AskNothing)
+	w.eventually("it is acknowledged", func() bool {
+		sent, ok := w.sim.Contact(ana).Sent(id)
+		return ok && sent.Delivered
+	})
+	if n := w.shelf.kept(); n != 0 {
+		t.Errorf("%d files are kept", n)
+	}
+}

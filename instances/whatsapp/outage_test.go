@@ -86,15 +86,32 @@ func TestAnOutageIsSatOut(t *testing.T) {
 	w.reads(ana, "after all")
 }
 
-// When WhatsApp will not say who a recipient is, the message waits.
+// When WhatsApp will not say who a recipient is, the message waits, longer from
+// time to time. None of that is a try of the message: a puzzle that it meets
+// later is its first.
 func TestARefusedLookupDefers(t *testing.T) {
-	w := newWorld(t, quick)
+	timing := quick
+	timing.RetryMin, timing.RetryMax = 10*time.Millisecond, time.Minute
+	w := newWorld(t, timing)
 	p := w.linked(ours)
-	w.inject(wasim.Fault{Name: wasim.FaultLookupError, Code: 429})
+	w.inject(wasim.Fault{Name: wasim.FaultLookupError, Code: 429, Count: 6})
 	m := p.text(ana, "x")
-	if o := p.send(m)[0]; o.Verdict != messaging.Deferred || o.Due.IsZero() {
-		t.Errorf("%+v", o)
+	for n := range 6 {
+		o := p.send(m)[0]
+		if o.Verdict != messaging.Deferred || o.Try() {
+			t.Fatalf("%+v", o)
+		}
+		if wait := time.Until(o.Due); n == 5 && wait < 100*time.Millisecond {
+			t.Errorf("asked again in %s, however often WhatsApp has refused", wait)
+		}
 	}
+	w.sim.SetFaults(wasim.FaultPlan{Message: func(string, uint16, string) wasim.MessageFault {
+		return wasim.MessageFault{AckError: 479}
+	}})
+	if o := p.send(m)[0]; o.Verdict != messaging.Deferred || !o.Try() || time.Until(o.Due) > timing.RetryMin {
+		t.Errorf("the first try: %+v", o)
+	}
+	w.sim.SetFaults(wasim.FaultPlan{})
 	p.deliver(m)
 	w.reads(ana, "x")
 }

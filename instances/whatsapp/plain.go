@@ -23,10 +23,11 @@ func plainRecord(record messaging.Record) messaging.Record {
 		r.Message.Content = plainContent(r.Message.Content)
 		return r
 	case messaging.MessageEdit:
-		r.WAMessageID, r.Author, r.Content = plain(r.WAMessageID), plainAddress(r.Author), plainContent(r.Content)
+		r.WAMessageID, r.Content = plain(r.WAMessageID), plainContent(r.Content)
+		r.Author, r.AuthorLID = plainAddress(r.Author), plain(r.AuthorLID)
 		return r
 	case messaging.MessageRevoke:
-		r.WAMessageID, r.Author = plain(r.WAMessageID), plainAddress(r.Author)
+		r.WAMessageID, r.Author, r.AuthorLID = plain(r.WAMessageID), plainAddress(r.Author), plain(r.AuthorLID)
 		return r
 	case messaging.CallReceived:
 		r.Call.ID, r.Call.From = plain(r.Call.ID), plainAddress(r.Call.From)

@@ -11,6 +11,8 @@ import (
 // reachOut is what WhatsApp keeps a number from: writing to people who have
 // never written to it (463), or writing at all for a moment (429).
 type reachOut struct {
+	now func() time.Time
+
 	mu        sync.Mutex
 	locked    time.Time
 	throttled time.Time
@@ -26,8 +28,10 @@ const maxRefused = 512
 func (r *reachOut) lock(until time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.locked = until
-	return until
+	if !r.now().Before(r.locked) {
+		r.locked = until
+	}
+	return r.locked
 }
 
 func (r *reachOut) lockedUntil(now time.Time) (time.Time, bool) {

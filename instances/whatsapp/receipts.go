@@ -56,21 +56,28 @@ func statusOf(t types.ReceiptType) (messaging.Status, bool) {
 
 // lookUpMessages finds messages that were sent a while ago, or by an earlier
 // process. False: the channel closed before the database answered.
-func (c *channel) lookUpMessages(waIDs []string) (map[string]string, bool) {
+func (c *channel) lookUpMessages(waIDs []string) (found map[string]string, ok bool) {
+	ok = c.findOut("messages of receipts", func() (err error) {
+		found, err = c.driver.o.Index.MessagesByWAID(c.ctx, c.facts.WorkspaceID, c.facts.Environment, c.facts.ID, waIDs)
+		return err
+	})
+	return found, ok
+}
+
+// findOut asks the database until it answers; false: the channel closed before.
+// What cannot be asked for is not there.
+func (c *channel) findOut(what string, ask func() error) bool {
 	for failures := 0; ; failures++ {
-		found, err := c.driver.o.Index.MessagesByWAID(c.ctx, c.facts.WorkspaceID, c.facts.Environment, c.facts.ID, waIDs)
-		if err == nil {
-			return found, true
-		}
-		if errors.Is(err, messaging.ErrUnrecordable) {
-			return nil, true // what cannot be looked for is not there
+		err := ask()
+		if err == nil || errors.Is(err, messaging.ErrUnrecordable) {
+			return true
 		}
 		if c.ctx.Err() != nil {
-			return nil, false
+			return false
 		}
-		c.log.Error("messages of receipts not found; trying again", "error", err)
+		c.log.Error("not found out; trying again", "what", what, "error", err)
 		if !c.pause(c.ctx, backoff(failures, firstRecordDelay, lastRecordDelay)) {
-			return nil, false
+			return false
 		}
 	}
 }

@@ -56,6 +56,9 @@ func TestALostAckHoldsNobodyForLong(t *testing.T) {
 	if o[0].Verdict != messaging.Deferred || o[0].Due.IsZero() || o[1].Verdict != messaging.Deferred || o[2].Verdict != messaging.Accepted {
 		t.Fatalf("outcomes: %+v", o)
 	}
+	if !o[0].MayBeTaken() || o[1].Try() {
+		t.Errorf("tried: %+v; only waited: %+v", o[0], o[1])
+	}
 	p.deliver(lost, behind)
 	w.reads(ana, "known", "lost", "behind")
 	if diff := cmp.Diff([]messaging.InstanceState{"pairing", "connecting", "connected"}, p.states()); diff != "" {

@@ -63,6 +63,13 @@ func (s *shelf) KeepInbound(_ context.Context, _ string, _ messaging.Environment
 	return s.put(mime, filename, text), nil
 }
 
+// kept is how many files there are.
+func (s *shelf) kept() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.files)
+}
+
 func (s *shelf) opened() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

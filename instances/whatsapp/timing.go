@@ -18,7 +18,7 @@ type Timing struct {
 	// Connect bounds the time from dialling to being logged in.
 	Connect time.Duration
 	// ReconnectMin and ReconnectMax bound the delay between two connections: it
-	// doubles from one to the other, and success begins anew.
+	// doubles from one to the other, and a connection that lasts begins anew.
 	ReconnectMin, ReconnectMax time.Duration
 	// Pairing is how long a phone may take to scan a code.
 	Pairing time.Duration

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -125,6 +126,12 @@ func (p *phone) ask(ask messaging.Ask) {
 	p.close()
 	p.w.journal.follow(&p.facts)
 	p.facts.Ask, p.facts.AskedAt = ask, time.Now().UTC()
+	p.open()
+}
+
+// open opens the channel for the facts as they are.
+func (p *phone) open() {
+	p.w.t.Helper()
 	live, ok := p.facts.Live()
 	if !ok {
 		p.w.t.Fatal("not a live instance")
@@ -283,6 +290,7 @@ type journal struct {
 	mu       sync.Mutex
 	recorded []messaging.Record
 	broken   error
+	refuses  func(messaging.Record) bool // for what is in it
 	byWAID   map[string]string
 }
 
@@ -295,6 +303,9 @@ func (j *journal) Report(_ context.Context, records ...messaging.Record) error {
 	if j.broken != nil {
 		return j.broken
 	}
+	if j.refuses != nil && slices.ContainsFunc(records, j.refuses) {
+		return messaging.ErrUnrecordable
+	}
 	j.recorded = append(j.recorded, records...)
 	return nil
 }
@@ -306,6 +317,12 @@ func (j *journal) setBroken(broken bool) {
 	if broken {
 		j.broken = errors.New("the disk is full")
 	}
+}
+
+func (j *journal) refuse(what func(messaging.Record) bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.refuses = what
 }
 
 func (j *journal) sent(waID, messageID string) {
@@ -325,6 +342,13 @@ func (j *journal) MessagesByWAID(_ context.Context, _ string, _ messaging.Enviro
 		}
 	}
 	return found, nil
+}
+
+// Received implements whatsapp.Index.
+func (j *journal) Received(_ context.Context, _ string, _ messaging.Environment, instanceID, waID string) (bool, error) {
+	return len(records[messaging.InboundMessage](j, func(m messaging.InboundMessage) bool {
+		return m.Message.InstanceID == instanceID && m.Message.WAMessageID == waID
+	})) > 0, nil
 }
 
 // WroteToUs implements whatsapp.Index.
