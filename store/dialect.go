@@ -22,7 +22,6 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 
 	"portaria/messaging"
-
 	"portaria/migrations"
 )
 

@@ -35,7 +35,7 @@ func (c *client) isGone() bool {
 	if c.IsConnected() {
 		return false
 	}
-	err := c.DangerousInternals().SendNode(c.t.Context(), waBinary.Node{Tag: "presence"})
+	err := c.DangerousInternals().SendNode(c.t.Context(), waBinary.Node{Tag: "presence"}) //nolint:staticcheck // nothing else tells
 	return errors.Is(err, whatsmeow.ErrNotConnected)
 }
 

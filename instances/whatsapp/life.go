@@ -42,12 +42,13 @@ func (c *channel) live(ctx context.Context) {
 // earlier process may have seen; false: only the owner can ask for another.
 // Whoever dials through a ban makes it longer.
 func (c *channel) mayResume(ctx context.Context) bool {
-	switch f := &c.facts; {
-	case f.State == messaging.InstanceBanned:
+	f := &c.facts
+	switch f.State { //nolint:exhaustive // the others keep nobody from dialling
+	case messaging.InstanceBanned:
 		return false
-	case f.State == messaging.InstanceDisconnected:
+	case messaging.InstanceDisconnected:
 		return f.StateReason != messaging.ReasonStreamReplaced && f.StateReason != messaging.ReasonClientOutdated
-	case f.State == messaging.InstanceRestricted:
+	case messaging.InstanceRestricted:
 		return c.pause(ctx, f.StateUntil.Sub(c.now()))
 	default:
 		return true
