@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -156,7 +157,28 @@ func (c *client) mustText(to, text string) string {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.settle(to)
 	return response.ID
+}
+
+// settle waits until whatsmeow has done what it does in the background after
+// its first message to somebody. A connection that is cut meanwhile, with
+// another message under way, shows a data race between two of its waits for the
+// next one.
+func (c *client) settle(to string) {
+	c.t.Helper()
+	number, err := strconv.ParseInt(to, 10, 64)
+	if err != nil {
+		return // a group: there is nothing to do
+	}
+	who := types.NewJID(strconv.FormatInt(number+1e14, 10), types.HiddenUserServer)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); <-tick.C {
+		if !c.DangerousInternals().GetTCTokenSenderTS(who).IsZero() { //nolint:staticcheck // nothing else tells
+			return
+		}
+	}
 }
 
 // receiptFor matches a receipt of a kind for a message.
