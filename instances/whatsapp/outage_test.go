@@ -51,7 +51,7 @@ func TestWhatEndsAConnection(t *testing.T) {
 // and what waited goes with the next connection, once.
 func TestADeafConnectionIsNoticed(t *testing.T) {
 	timing := quick
-	timing.Ack, timing.Ping, timing.Lookup, timing.Connect = 300*time.Millisecond, 200*time.Millisecond, 300*time.Millisecond, time.Second
+	timing.Ack, timing.Ping, timing.Lookup, timing.Connect = 300*time.Millisecond, 200*time.Millisecond, 300*time.Millisecond, 5*time.Second
 	w := newWorld(t, timing)
 	p := w.linked(ours)
 	p.deliver(p.text(ana, "known"))
