@@ -6,4 +6,5 @@ import "portaria/store/storetest"
 
 const slowness = 1
 
-func conformanceEngines() []string { return storetest.Engines }
+// heavyEngines are the databases that the longest tests run on.
+func heavyEngines() []string { return storetest.Engines }

@@ -24,7 +24,7 @@ import (
 // events and objects. Everything is real, from the API to the simulated server
 // that the live instances are linked to.
 func TestBothChannelsTellTheSameStories(t *testing.T) {
-	for _, engine := range conformanceEngines() {
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			g := newRehearsal(t, engine)
 			channeltest.Run(t, &sandboxNetwork{g}, newLiveNetwork(g))

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"portaria/store/storetest"
 	"portaria/wasim"
 )
 
@@ -27,7 +26,7 @@ const (
 // Every kind of file is uploaded, encrypted, decrypted by the contact byte for
 // byte, and shown as what it is.
 func TestEveryKindOfFileReachesItsContact(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			w := newLiveWorld(t, engine)
@@ -163,7 +162,7 @@ func (w *liveWorld) file(id string) string {
 
 // Linking needs no camera: the owner types a code on the phone.
 func TestAPhoneIsLinkedByACode(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			w := newLiveWorld(t, engine)

@@ -16,8 +16,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"portaria/store/storetest"
 )
 
 // proxySecret is the password of the proxies of these tests.
@@ -160,7 +158,7 @@ func (w *liveWorld) patchProxy(name, value string) {
 // through it; without it the instance waits and says why; taken away, the
 // instance goes on without. WhatsApp's stand-in is what the proxy is asked for.
 func TestALiveInstanceGoesThroughItsProxy(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			w, proxy := newLiveWorld(t, engine), newConnectProxy(t)
