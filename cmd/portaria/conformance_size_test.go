@@ -8,3 +8,5 @@ const slowness = 1
 
 // heavyEngines are the databases that the longest tests run on.
 func heavyEngines() []string { return storetest.Engines }
+
+const storiesOnPostgres = true

@@ -36,6 +36,9 @@ func TestStories(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		testscript.Run(t, params(testscript.Params{Dir: "testdata/script"}, func(testing.TB) string { return "" }))
 	})
+	if !storiesOnPostgres {
+		return
+	}
 	t.Run("postgres", func(t *testing.T) {
 		testscript.Run(t, params(testscript.Params{Files: storiesOfBothEngines(t)}, testpg.Database))
 	})
