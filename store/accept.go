@@ -78,18 +78,20 @@ func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *ev
 
 func writeAcceptances(ctx context.Context, b *batchConn, winners []*acceptance, events *eventLog) error {
 	messages := make([]any, 0, len(winners)*len(messageKinds))
-	places := make([]any, 0, len(winners)*len(insertOutbox.columns))
 	for _, a := range winners {
-		m := &a.message
-		messages = m.args(messages, a.position, strconv.FormatInt(events.sequence(a.event), 10))
-		places = append(places, m.InstanceID, int64(m.Priority), a.position,
-			m.WorkspaceID, string(m.Environment), m.ID, micros(m.SendAt), micros(m.ExpiresAt))
+		messages = a.message.args(messages, a.position, strconv.FormatInt(events.sequence(a.event), 10))
 	}
 	if err := b.write(ctx, insertAccepted, messages); err != nil {
 		return fmt.Errorf("insert messages: %w", err)
 	}
 	if b.store.engine.roundTrips {
-		return nil
+		return nil // the places go with the messages
+	}
+	places := make([]any, 0, len(winners)*len(insertOutbox.columns))
+	for _, a := range winners {
+		m := &a.message
+		places = append(places, m.InstanceID, int64(m.Priority), a.position,
+			m.WorkspaceID, string(m.Environment), m.ID, micros(m.SendAt), micros(m.ExpiresAt))
 	}
 	if err := b.write(ctx, insertOutbox, places); err != nil {
 		return fmt.Errorf("insert outbox: %w", err)

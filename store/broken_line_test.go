@@ -3,9 +3,8 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"io"
 	"net"
-	"net/url"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -110,49 +109,17 @@ type deafLine struct {
 
 func newDeafLine(t *testing.T, database string) *deafLine {
 	t.Helper()
-	u, err := url.Parse(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	d := new(deafLine)
-	server := u.Host
-	u.Host = l.Addr().String()
-	d.url = u.String()
-	var wg sync.WaitGroup
-	var servers sync.Map
-	wg.Go(func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			upstream, err := net.Dial("tcp", server)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			servers.Store(upstream, nil)
-			wg.Go(func() { d.forward(client, upstream) })
-			wg.Go(func() {
-				pour(client, upstream)
-				_ = client.Close()
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		servers.Range(func(c, _ any) bool { _ = c.(net.Conn).Close(); return true })
-		wg.Wait()
-	})
+	d.url = standBefore(t, database, d.relay)
 	return d
 }
 
-func (d *deafLine) forward(client, server net.Conn) {
+func (d *deafLine) relay(client, server net.Conn) {
 	defer client.Close()
+	go func() {
+		_, _ = io.Copy(client, server)
+		_ = client.Close()
+	}()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := client.Read(buf)
@@ -163,19 +130,6 @@ func (d *deafLine) forward(client, server net.Conn) {
 			return
 		}
 		if d.cutNext.CompareAndSwap(true, false) {
-			return
-		}
-	}
-}
-
-func pour(to, from net.Conn) {
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buf)
-		if err != nil {
-			return
-		}
-		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
 	}

@@ -64,42 +64,13 @@ type cuttingProxy struct {
 
 func newCuttingProxy(t *testing.T, database string) *cuttingProxy {
 	t.Helper()
-	u, err := url.Parse(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := new(cuttingProxy)
-	server := u.Host
-	u.Host = l.Addr().String()
-	p.url = u.String()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { p.relay(t, client, server) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		wg.Wait()
-	})
+	p.url = standBefore(t, database, p.relay)
 	return p
 }
 
-func (p *cuttingProxy) relay(t *testing.T, client net.Conn, address string) {
+func (p *cuttingProxy) relay(client, server net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Errorf("proxy: %v", err)
-		return
-	}
 	defer server.Close()
 	go func() {
 		_, _ = io.Copy(server, client)
@@ -119,4 +90,45 @@ func (p *cuttingProxy) relay(t *testing.T, client net.Conn, address string) {
 			return
 		}
 	}
+}
+
+// standBefore listens in front of a database, hands every connection to relay
+// with one of its own to the database, and returns the address to be used
+// instead. What relay leaves open of the database's side is closed at the end.
+func standBefore(t *testing.T, database string, relay func(client, server net.Conn)) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := u.Host
+	u.Host = l.Addr().String()
+	var relays sync.WaitGroup
+	var servers sync.Map
+	relays.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Errorf("stand before %s: %v", address, err)
+				_ = client.Close()
+				continue
+			}
+			servers.Store(server, nil)
+			relays.Go(func() { relay(client, server) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		servers.Range(func(c, _ any) bool { _ = c.(net.Conn).Close(); return true })
+		relays.Wait()
+	})
+	return u.String()
 }

@@ -1,0 +1,102 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"portaria/messaging"
+)
+
+// readLater reads, once after a start, what is due later: it blocks its
+// recipients, and its times must be watched.
+func (l *lane) readLater(ctx context.Context) error {
+	l.mu.Lock()
+	l.beginRead()
+	l.mu.Unlock()
+	waiters, err := l.d.store.Later(ctx, l.ref, l.clock.Now())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.endRead()
+	if err != nil {
+		return err
+	}
+	l.unread, l.overdue = false, true
+	for _, w := range waiters {
+		if l.known[w.MessageID] != withdrawn {
+			l.wait(w)
+		}
+	}
+	l.armDue()
+	return nil
+}
+
+// readDue reads due rows of a priority that are not in memory, when there is
+// room for a good number of them.
+func (l *lane) readDue(ctx context.Context, p messaging.Priority) error {
+	l.mu.Lock()
+	wanted := l.spilled[p] && len(l.queues[p]) <= laneWindow/2
+	spills, limit, now := l.spills[p], laneWindow+len(l.known), l.clock.Now()
+	if l.horizon.After(now) {
+		now = l.horizon
+	}
+	if wanted {
+		l.beginRead()
+	}
+	l.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	rows, err := l.d.store.Due(ctx, l.ref, p, now, limit)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.endRead()
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if _, ok := l.known[row.MessageID]; ok {
+			continue
+		}
+		l.unwait(row.MessageID) // its time has come: it stands before those behind it
+		l.queues[p] = append(l.queues[p], row)
+		l.remember(row.MessageID, queued)
+	}
+	slices.SortFunc(l.queues[p], func(a, b Parcel) int { return cmp.Compare(a.Position, b.Position) })
+	if len(rows) == limit {
+		l.leaveBehind(p, rows[limit-1].Position)
+	} else if l.spills[p] == spills {
+		l.spilled[p] = false
+		l.dropPastWaiters(p, now)
+	}
+	return nil
+}
+
+// leaveBehind returns to the database what stands behind a position: between
+// the two there are rows that did not fit, and they come first. l.mu is held.
+func (l *lane) leaveBehind(p messaging.Priority, last int64) {
+	l.queues[p] = slices.DeleteFunc(l.queues[p], func(q Parcel) bool {
+		if q.Position <= last {
+			return false
+		}
+		delete(l.known, q.MessageID)
+		return true
+	})
+}
+
+// dropPastWaiters forgets waiters of a priority whose time had come at now:
+// everything due was read, so what was not among it has left the outbox by
+// another way. l.mu is held.
+func (l *lane) dropPastWaiters(p messaging.Priority, now time.Time) {
+	for key, list := range l.waiting {
+		if key.priority != p {
+			continue
+		}
+		for _, w := range slices.Clone(list) {
+			if !w.Due.After(now) {
+				l.unwait(w.MessageID)
+			}
+		}
+	}
+}
