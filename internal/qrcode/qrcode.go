@@ -32,7 +32,9 @@ func New(text string) (*Code, error) {
 	if text == "" {
 		return nil, fmt.Errorf("qrcode: there is no text")
 	}
-	symbol, err := qr.Encode(text, qr.L, qr.Auto)
+	// Byte mode whatever the text is: the library takes "+0" for a number, and
+	// what Portaria shows has lower case letters anyway.
+	symbol, err := qr.Encode(text, qr.L, qr.Unicode)
 	if err != nil {
 		return nil, fmt.Errorf("qrcode: %w", err)
 	}
