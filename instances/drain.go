@@ -47,6 +47,9 @@ func (m *Manager) runDrains(ctx context.Context) {
 		case <-m.gone:
 		case <-again.C:
 		}
+		if ctx.Err() != nil {
+			return // a select with two ways takes either
+		}
 		if err := m.drainAll(ctx); err != nil && ctx.Err() == nil {
 			m.o.Logger.Error("deleted instances not drained, trying again", "error", err)
 		}

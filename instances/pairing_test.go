@@ -131,6 +131,7 @@ func TestNumbersAreAskedOfTheChannel(t *testing.T) {
 	if _, err := w.manager.Check(t.Context(), w.tenancy, i.ID, numbers); !errors.Is(err, instances.ErrNotConnected) {
 		t.Errorf("not connected: %v", err)
 	}
+	eventually(t, "the channel is open", func() bool { return w.phones.count(i.ID) == 1 }) // before that, nobody can be connected
 	w.tell(i, messaging.InstanceConnected, nil)
 	w.until(i.ID, "carries", func(messaging.Instance) bool { return w.carries(i.ID) })
 	got, err := w.manager.Check(t.Context(), w.tenancy, i.ID, numbers)

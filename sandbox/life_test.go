@@ -28,11 +28,13 @@ type rehearsal struct {
 	manager *instances.Manager
 	tenancy messaging.Tenancy
 	stop    func()
+
+	relinked chan string // the phones that were linked in place of others
 }
 
 func newRehearsal(t *testing.T) *rehearsal {
 	t.Helper()
-	r := &rehearsal{t: t, store: storetest.Open(t, store.Options{DataDir: t.TempDir()})}
+	r := &rehearsal{t: t, store: storetest.Open(t, store.Options{DataDir: t.TempDir()}), relinked: make(chan string, 8)}
 	r.tenancy = storetest.Workspace(t, r.store, "w")
 	r.start()
 	t.Cleanup(func() { r.stop() })
@@ -59,6 +61,10 @@ func (r *rehearsal) start() {
 	r.manager = instances.NewManager(instances.Options{
 		Store: r.store, Pairings: r.store, Reporter: r.store, Test: r.driver,
 		Now: func(t messaging.Tenancy) time.Time { return r.clocks.For(t.Workspace()).Now() },
+		Relinked: func(_ context.Context, i messaging.Instance) error {
+			r.relinked <- i.Phone
+			return nil
+		},
 	})
 	r.store.TellInstances(r.manager.Observe)
 	must(r.manager.Load(r.t.Context()))
