@@ -1,6 +1,7 @@
 package messaging
 
 import (
+	"context"
 	"time"
 
 	"portaria/internal/fault"
@@ -26,6 +27,9 @@ const (
 	EventInstanceDeleted      EventType = "instance.deleted"
 
 	EventCallReceived EventType = "call.received"
+
+	EventWebhookDisabled EventType = "webhook.disabled"
+	EventWebhookTest     EventType = "webhook.test" // asked for, and told to one endpoint alone
 )
 
 // MessageEvent returns the type of the event that records a message's status;
@@ -49,12 +53,26 @@ type Event struct {
 	Message   *Message  // the whole message; filled when events are read back
 	Instance  *Instance // of an instance event
 	Call      *Call     // of a call event
+	Webhook   *Webhook  // of a webhook event
 }
 
 // ErrUnrecordable is the fault of a record that the journal will never take, for
 // what is in it. To report it again is of no use, and would keep back what comes
 // behind it.
 var ErrUnrecordable = fault.New(fault.Internal, "UNRECORDABLE", "This cannot be recorded.")
+
+// Sink is somewhere that events go: the webhooks, the streams, a broker. What it
+// must not lose it finds in the store; Tell only says that there is something.
+type Sink interface {
+	// Tell hears of committed events, in their order, on the committer's
+	// goroutine: it must not block.
+	Tell(events []Event)
+	// Run works until ctx ends, and returns when all that it started has ended.
+	Run(ctx context.Context) error
+	// Idle waits until the sink has done what is due in a workspace's test world,
+	// by its clock.
+	Idle(ctx context.Context, workspace string) error
+}
 
 // Record is something that a room or a driver asks the journal to record:
 // StatusChange, InboundMessage, MessageEdit, MessageRevoke, CallReceived or

@@ -22,6 +22,8 @@ const (
 	EventPrefix     IDPrefix = "evt_"
 	RequestPrefix   IDPrefix = "req_"
 	MediaPrefix     IDPrefix = "med_"
+	WebhookPrefix   IDPrefix = "whk_"
+	DeliveryPrefix  IDPrefix = "dlv_"
 )
 
 // crockford is Crockford's base32 alphabet in lower case: no i, l, o or u.
