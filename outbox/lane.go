@@ -58,6 +58,10 @@ type lane struct {
 	pace    *pacer   // nil: the instance sends as fast as its channel takes
 	failing *failure // what waits is to be ended first
 
+	// recording is closed when what became of the last batch is durable; nil when
+	// it is. It is for the lane's goroutine alone.
+	recording chan struct{}
+
 	running bool
 	paused  bool     // the channel cannot take anything until wake
 	gone    bool     // the instance was deleted: whatever comes is canceled
@@ -263,10 +267,24 @@ func (l *lane) run(ctx context.Context) {
 }
 
 func (l *lane) goOn(ctx context.Context) bool {
+	for {
+		goes, rests := l.rest(ctx)
+		if goes || rests {
+			return goes
+		}
+		l.recorded() // which may bring work
+	}
+}
+
+// rest ends the goroutine if it has nothing to do and nothing to wait for.
+func (l *lane) rest(ctx context.Context) (goes, rests bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if ctx.Err() == nil && l.hasWork() {
-		return true
+		return true, false
+	}
+	if l.recording != nil {
+		return false, false
 	}
 	l.running = false
 	if l.pace != nil {
@@ -279,7 +297,17 @@ func (l *lane) goOn(ctx context.Context) bool {
 		l.known, l.queues = nil, [messaging.Priorities][]Parcel{} // an idle lane keeps no memory of its rush hour
 	}
 	l.d.laneDone(l)
-	return false
+	return false, true
+}
+
+// recorded waits until what became of the last batch is durable, or the
+// dispatcher stops. Only a send may come before that: whatever reads the database
+// must find there what the lane knows.
+func (l *lane) recorded() {
+	if l.recording != nil {
+		<-l.recording
+		l.recording = nil
+	}
 }
 
 // step does one thing: what is overdue first, then reading, then sending.
@@ -287,6 +315,9 @@ func (l *lane) step(ctx context.Context) error {
 	l.mu.Lock()
 	unread, overdue, gone, rests, failing := l.unread, l.overdue, l.gone, l.rests(), l.failing
 	l.mu.Unlock()
+	if gone || unread || overdue || failing != nil {
+		l.recorded()
+	}
 	switch {
 	case gone:
 		return l.cancelAll(ctx)

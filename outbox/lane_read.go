@@ -35,19 +35,17 @@ func (l *lane) readLater(ctx context.Context) error {
 // readDue reads due rows of a priority that are not in memory, when there is
 // room for a good number of them.
 func (l *lane) readDue(ctx context.Context, p messaging.Priority) error {
+	if !l.wants(p) {
+		return nil
+	}
+	l.recorded()
 	l.mu.Lock()
-	wanted := l.spilled[p] && len(l.queues[p]) <= laneWindow/2
 	spills, limit, now := l.spills[p], laneWindow+len(l.known), l.clock.Now()
 	if l.horizon.After(now) {
 		now = l.horizon
 	}
-	if wanted {
-		l.beginRead()
-	}
+	l.beginRead()
 	l.mu.Unlock()
-	if !wanted {
-		return nil
-	}
 	rows, err := l.d.store.Due(ctx, l.ref, p, now, limit)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,6 +69,13 @@ func (l *lane) readDue(ctx context.Context, p messaging.Priority) error {
 		l.dropPastWaiters(p, now)
 	}
 	return nil
+}
+
+// wants reports whether rows of a priority should be read.
+func (l *lane) wants(p messaging.Priority) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.spilled[p] && len(l.queues[p]) <= laneWindow/2
 }
 
 // leaveBehind returns to the database what stands behind a position: between

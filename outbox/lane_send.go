@@ -69,7 +69,7 @@ func (l *lane) pick(p *Parcel, now time.Time, out *load) {
 	}
 }
 
-// send gives the channel one batch and records what became of it.
+// send gives the channel one batch and has recorded what became of it.
 func (l *lane) send(ctx context.Context) error {
 	l.mu.Lock()
 	wakes := l.wakes
@@ -87,11 +87,11 @@ func (l *lane) send(ctx context.Context) error {
 		return nil
 	}
 	taken := l.take(window)
-	if n := int64(len(taken.batch)); n > 0 {
+	n := int64(len(taken.batch))
+	if n > 0 {
 		if err := l.d.inFlight.Acquire(ctx, n); err != nil {
 			return fmt.Errorf("in flight: %w", err) // only when stopping: the rows are still in the outbox
 		}
-		defer l.d.inFlight.Release(n)
 		outgoing := make([]messaging.Outgoing, n)
 		for i := range taken.batch {
 			outgoing[i] = taken.batch[i].Outgoing
@@ -99,9 +99,23 @@ func (l *lane) send(ctx context.Context) error {
 		outcomes := channel.Send(ctx, outgoing)
 		l.settle(&taken, outcomes, wakes)
 	}
-	l.d.report(ctx, taken.records)
-	l.unpark(ctx, l.forget(&taken))
+	l.record(ctx, &taken, n)
 	return nil
+}
+
+// record makes durable what became of a batch that has n messages in flight. The
+// channel may have the next one meanwhile, but no more than that: what a crash
+// leaves unrecorded is sent again.
+func (l *lane) record(ctx context.Context, taken *load, n int64) {
+	l.recorded()
+	done := make(chan struct{})
+	l.recording = done
+	l.d.work.Go(func() {
+		defer close(done)
+		defer l.d.inFlight.Release(n)
+		l.d.report(ctx, taken.records)
+		l.unpark(ctx, l.forget(taken))
+	})
 }
 
 // pause stops the lane until wake, unless a wake has come since it looked.

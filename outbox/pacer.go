@@ -42,6 +42,7 @@ func (l *lane) follow(ctx context.Context) error {
 	if l.follows(&i) {
 		return nil
 	}
+	l.recorded() // what was spent among it
 	next := &pacer{settings: i.Settings, phone: i.Phone}
 	if rules, on := PaceOf(&i); on {
 		next.rules = &rules
