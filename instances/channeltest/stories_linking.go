@@ -49,8 +49,9 @@ func linking() []story {
 			s.act("disconnect")
 			s.see("instance: disconnected(disconnected_by_owner)")
 			s.act("connect")
-			s.act("connect")
 			s.see("instance: disconnected(disconnected_by_owner) connected")
+			s.act("connect") // before that, it would make a live connection anew
+			s.stands("connected", "", "connected")
 		},
 		want: []string{"instance: disconnected(disconnected_by_owner) connected"},
 	}, {
