@@ -24,8 +24,9 @@ type Call struct {
 	// InstanceID is the instance's id; of a row that takes it from the query it
 	// is empty when none was asked for.
 	InstanceID string
-	// ID is the {id} of the path.
-	ID string
+	// ID is the {id} of the path, and DeliveryID its {delivery}.
+	ID         string
+	DeliveryID string
 	// Lineage narrows what the caller sees to the rows of one key lineage;
 	// empty opens everything in the tenancy.
 	Lineage string

@@ -51,6 +51,11 @@ var portugueseSentences = map[string]string{
 	"PAIRING_PIN_REQUIRED":       "Este link pede o seu PIN.",
 	"PAIRING_PIN_WRONG":          "O PIN está incorreto.",
 
+	// events and webhooks
+	"TOO_MANY_WEBHOOKS": "O ambiente já tem tantos webhooks quanto pode ter; apague um antes.",
+	"WEBHOOK_DISABLED":  "O webhook está desativado; ative-o antes.",
+	"TOO_SLOW":          "Você lê mais devagar do que os eventos acontecem: conecte de novo com Last-Event-ID e ouça menos tipos.",
+
 	// the house
 	"INTERNAL":      "Algo deu errado do nosso lado; o request_id o localiza no log.",
 	"UNAVAILABLE":   "O serviço não pode fazer isto agora; tente de novo.",
@@ -77,6 +82,12 @@ var portugueseRules = map[string]string{
 	"repeated":    "aparece mais de uma vez",
 	"not_found":   "não existe ou não está ao alcance desta chave",
 	"media_type":  "não é um tipo de arquivo que esta mensagem aceita",
+	"max_length":  "é longo demais",
+	"length":      "tem itens demais ou de menos",
+	"url":         "deve ser uma URL absoluta, como https://example.com/webhooks",
+	"userinfo":    "não pode conter nome nem senha",
+	"fragment":    "não pode ter um fragmento",
+	"port":        "deve ter uma porta de 1 a 65535, ou nenhuma",
 }
 
 // portuguese returns the Brazilian sentence of a fault's code; false for a code

@@ -26,6 +26,9 @@ func newRefusals(row *Row) refusals {
 // hasID reports whether a path names an object by its id.
 func hasID(path string) bool { return strings.Contains(path, "{id}") }
 
+// hasDelivery reports whether a path names a delivery of that object.
+func hasDelivery(path string) bool { return strings.Contains(path, "{delivery}") }
+
 // pass takes a request through the door in the order of API.md section 4:
 // authenticate, limit, lock, scope, environment, validate; then the handler.
 func (x *exchange) pass(ctx context.Context, instanceRef string, refusals refusals) error {

@@ -79,12 +79,15 @@ func (s *Server) door(row *Row) fiber.Handler {
 	if deadline == 0 {
 		deadline = defaultDeadline
 	}
-	takesID := hasID(row.Path)
+	takesID, takesDelivery := hasID(row.Path), hasDelivery(row.Path)
 	return func(c *fiber.Ctx) error {
 		x := s.begin(c.Context(), row)
 		defer x.end()
 		if takesID {
 			x.call.ID = c.Params("id")
+		}
+		if takesDelivery {
+			x.call.DeliveryID = c.Params("delivery")
 		}
 		ref := ""
 		if row.Instance == InstancePath {

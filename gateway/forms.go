@@ -121,8 +121,8 @@ func (x *exchange) sendForm() {
 }
 
 const (
-	// streamLife is how long a stream of events lasts at most.
-	streamLife = 5 * time.Minute
+	// pairingLife is how long a stream of codes lasts at most.
+	pairingLife = 5 * time.Minute
 	// heartbeat is how often a silent stream shows that it lives, and finds out
 	// that nobody listens any more.
 	heartbeat = 15 * time.Second
@@ -166,9 +166,9 @@ func (e *events) write(text string) error {
 
 // stream makes an answer of events that tell writes. tell outlives the request:
 // it must keep nothing of the call. Its context ends with the server, and after
-// streamLife; when the reader goes, writing fails. It returns when the stream
-// is to end. Fault: fault.ErrUnavailable when there are too many streams.
-func (c *Call) stream(tell func(ctx context.Context, out *events) error) (*form, error) {
+// life unless that is zero; when the reader goes, writing fails. It returns when the stream is to
+// end. Fault: fault.ErrUnavailable when there are too many streams.
+func (c *Call) stream(life time.Duration, tell func(ctx context.Context, out *events) error) (*form, error) {
 	x := c.exchange
 	if string(x.http.Method()) == http.MethodHead {
 		return &form{mediaType: formEvents}, nil
@@ -184,8 +184,12 @@ func (c *Call) stream(tell func(ctx context.Context, out *events) error) (*form,
 				s.logger.Error("stream failed", "request_id", requestID, "error", panicked{value: p}, "stack", string(debug.Stack()))
 			}
 		}()
-		ctx, cancel := context.WithTimeout(s.stopping, streamLife)
-		defer cancel()
+		ctx := s.stopping
+		if life > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, life)
+			defer cancel()
+		}
 		if err := tell(ctx, &events{w: w, wrote: time.Now()}); err != nil && ctx.Err() == nil {
 			s.logger.Debug("stream ended", "request_id", requestID, "error", err)
 		}

@@ -60,7 +60,7 @@ var eventTypes = []messaging.EventType{
 	messaging.EventInstanceCreated, "instance.pairing", messaging.EventInstanceConnected, messaging.EventInstanceDisconnected,
 	"instance.restricted", "instance.banned", messaging.EventInstanceLoggedOut, messaging.EventInstanceDeleted,
 	"bulk.started", "bulk.paused", "bulk.completed", "bulk.canceled",
-	"call.received", "webhook.disabled",
+	messaging.EventCallReceived, messaging.EventWebhookDisabled, messaging.EventWebhookTest,
 }
 
 // listEvents lists events.

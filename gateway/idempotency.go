@@ -152,7 +152,7 @@ func (x *exchange) claimScope(key []byte) string {
 	b := make([]byte, 0, 512)
 	for _, part := range [...]string{
 		x.call.Grant.Workspace, string(x.call.Grant.Environment), x.call.Grant.Lineage,
-		x.row.Method, x.row.Path, x.pathInstance(), x.call.ID, string(key),
+		x.row.Method, x.row.Path, x.pathInstance(), x.call.ID, x.call.DeliveryID, string(key),
 	} {
 		b = append(append(b, part...), '\n')
 	}

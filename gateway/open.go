@@ -36,6 +36,8 @@ func (s *Server) mountOpen() error {
 		{"/healthz", s.healthz},
 		{"/readyz", s.readyz},
 		{"/openapi.json", s.openapi},
+		{eventIndexPath, s.eventSchema},
+		{eventSchemasPath + "/:file", s.eventSchema},
 		{docsPath, docs},
 		{docsPath + "/:asset", docs},
 	} {
@@ -88,6 +90,22 @@ func (s *Server) openapi(c *fiber.Ctx) error {
 	c.Set("Content-Type", "application/json")
 	c.Set("Access-Control-Allow-Origin", "*") // it is public, and tools read it from elsewhere
 	c.Context().SetBody(document)
+	return nil
+}
+
+// eventSchema serves the schema of a type of event, or their index.
+func (s *Server) eventSchema(c *fiber.Ctx) error {
+	files, err := s.schemas()
+	if err != nil {
+		return err
+	}
+	file, ok := files[c.Path()]
+	if !ok {
+		return errNoRoute
+	}
+	c.Set("Content-Type", "application/schema+json")
+	c.Set("Access-Control-Allow-Origin", "*") // as the document
+	c.Context().SetBody(file)
 	return nil
 }
 

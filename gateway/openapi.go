@@ -63,6 +63,9 @@ type (
 	idParam struct {
 		ID string `path:"id"`
 	}
+	deliveryParam struct {
+		Delivery string `path:"delivery"`
+	}
 	postHeaders struct {
 		IdempotencyKey string `header:"Idempotency-Key" minLength:"1" maxLength:"255" description:"Requests with the same key act once and get the same answer, for 24 hours."`
 	}
@@ -180,6 +183,9 @@ func (r *Row) parameters() []any {
 	}
 	if hasID(r.Path) {
 		list = append(list, idParam{})
+	}
+	if hasDelivery(r.Path) {
+		list = append(list, deliveryParam{})
 	}
 	if r.Method == http.MethodPost {
 		list = append(list, postHeaders{})

@@ -87,7 +87,7 @@ func viewQR(pairing messaging.Pairing, state messaging.InstanceState) (qrView, e
 // instance, or failed.
 func (s *Server) streamQR(call *Call) (*form, error) {
 	tenancy, id, recheck := call.Tenancy, call.InstanceID, call.Recheck()
-	return call.stream(func(ctx context.Context, out *events) error {
+	return call.stream(pairingLife, func(ctx context.Context, out *events) error {
 		shown := ""
 		return s.followPairing(ctx, tenancy, id, func(m *pairingMoment) (done bool, err error) {
 			if err := recheck(ctx); err != nil {

@@ -93,6 +93,8 @@ func (s *Server) table() []Row {
 	rows = append(rows, s.instanceRows()...)
 	rows = append(rows, s.connectionRows()...)
 	rows = append(rows, s.historyRows()...)
+	rows = append(rows, s.streamRows()...)
+	rows = append(rows, s.webhookRows()...)
 	return append(rows, s.sandboxRows()...)
 }
 

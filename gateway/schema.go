@@ -18,6 +18,7 @@ func newReflector() *openapi31.Reflector {
 	schemas.AddTypeMapping(messageJSON{}, messageView{})
 	schemas.AddTypeMapping(contentJSON{}, contentView{})
 	schemas.AddTypeMapping(settings{}, settingsObject{})
+	schemas.AddTypeMapping(retryPolicyBody{}, retryPolicyObject{})
 	schemas.DefaultOptions = append(schemas.DefaultOptions,
 		jsonschema.InterceptDefName(func(t reflect.Type, _ string) string { return schemaName(t.Name()) }),
 		jsonschema.InterceptSchema(closeSchema),

@@ -30,6 +30,9 @@ type Options struct {
 	Proxies     Proxies
 	Pacer       Pacer
 	Links       PairingLinks
+	Streams     Streams
+	Webhooks    Webhooks
+	Deliveries  Deliveries
 	Reader      Reader
 	Media       Media
 	Awaiter     Awaiter
@@ -60,14 +63,18 @@ type Options struct {
 
 // Server is the HTTP door.
 type Server struct {
+	Renderer
+
 	auth        Authenticator
 	sender      Sender
 	instances   Instances
 	connections Connections
 	numbers     Numbers
-	proxies     Proxies
 	pacer       Pacer
 	links       PairingLinks
+	streaming   Streams
+	webhooks    Webhooks
+	deliveries  Deliveries
 	reader      Reader
 	media       Media
 	awaiter     Awaiter
@@ -93,6 +100,7 @@ type Server struct {
 	app       *fiber.App
 	rows      []Row
 	document  func() ([]byte, error)
+	schemas   func() (map[string][]byte, error) // of events, by their paths
 	exchanges sync.Pool
 	flight    inFlight
 	bodies    *shares // bytes of long bodies
@@ -147,8 +155,9 @@ func New(o Options) (*Server, error) {
 		o.StopGrace = stopGrace
 	}
 	s := &Server{
+		Renderer: NewRenderer(o.Proxies), streaming: o.Streams, webhooks: o.Webhooks, deliveries: o.Deliveries,
 		auth: o.Auth, sender: o.Sender, instances: o.Instances, reader: o.Reader, media: o.Media,
-		connections: o.Connections, numbers: o.Numbers, proxies: o.Proxies, pacer: o.Pacer, links: o.Links,
+		connections: o.Connections, numbers: o.Numbers, pacer: o.Pacer, links: o.Links,
 		misses: newThrottle(missesPerMinute, missesPerMinute), begins: newThrottle(beginsPerMinute, beginsPerMinute),
 		looks:   newThrottle(looksPerMinute, looksPerMinute/4),
 		awaiter: o.Awaiter, clocks: o.Clocks,
@@ -159,7 +168,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.base.Store(&o.PublicURL)
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	s.document = sync.OnceValues(s.buildDocument)
+	s.document, s.schemas = sync.OnceValues(s.buildDocument), sync.OnceValues(EventSchemas)
 	s.app = newApp(s)
 	return s, s.mountAll()
 }

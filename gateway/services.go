@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"portaria/auth"
+	"portaria/events/stream"
+	"portaria/events/webhooks"
 	"portaria/instances"
 	"portaria/instances/pairlink"
 	"portaria/media"
@@ -97,6 +99,37 @@ type Reader interface {
 	Events(ctx context.Context, tenancy messaging.Tenancy, filter messaging.EventFilter, page messaging.Page) ([]messaging.Event, error)
 	RequestLogs(ctx context.Context, tenancy messaging.Tenancy, filter messaging.LogFilter, page messaging.Page) ([]messaging.RequestLog, error)
 	Carriages(ctx context.Context, tenancy messaging.Tenancy, instanceID string, page messaging.Page) ([]messaging.Carriage, error)
+}
+
+// Webhooks keeps the endpoints that are told of events. Its faults are those of
+// the room webhooks; absent and invisible endpoints are fault.ErrNotFound.
+type Webhooks interface {
+	Create(ctx context.Context, tenancy messaging.Tenancy, draft webhooks.Draft) (messaging.Webhook, webhooks.Secret, error)
+	Find(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Webhook, error)
+	List(ctx context.Context, tenancy messaging.Tenancy, page messaging.Page) ([]messaging.Webhook, error)
+	Update(ctx context.Context, tenancy messaging.Tenancy, id string, patch webhooks.Patch) (messaging.Webhook, error)
+	Delete(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Webhook, error)
+	Rotate(ctx context.Context, tenancy messaging.Tenancy, id string, r webhooks.Rotation) (messaging.Webhook, webhooks.Secret, error)
+}
+
+// Deliveries knows what endpoints were told, and tells them again.
+type Deliveries interface {
+	// Test queues an event for one endpoint alone and waits a few seconds for its
+	// first try. Fault: webhooks.ErrDisabled.
+	Test(ctx context.Context, tenancy messaging.Tenancy, webhookID string) (webhooks.Delivery, error)
+	Deliveries(
+		ctx context.Context, tenancy messaging.Tenancy, webhookID string, filter webhooks.DeliveryFilter, page messaging.Page,
+	) ([]webhooks.Delivery, error)
+	// Replay fails with webhooks.ErrNotDelivered while the delivery is pending.
+	Replay(ctx context.Context, tenancy messaging.Tenancy, webhookID, deliveryID string) (webhooks.Delivery, error)
+	ReplayRange(ctx context.Context, tenancy messaging.Tenancy, webhookID string, r webhooks.Range) (webhooks.Replayed, error)
+}
+
+// Streams tells of events as they happen.
+type Streams interface {
+	// Follow tells a listener of events until ctx ends or it fails. Errors:
+	// stream.ErrSlow, stream.ErrStopped, and those of the listener.
+	Follow(ctx context.Context, s stream.Subscription, l stream.Listener) error
 }
 
 // Media keeps the files of messages. Its faults are those of the room media.

@@ -82,73 +82,14 @@ type instanceView struct {
 }
 
 // viewInstance shows an instance, and of its proxy no password.
-func (s *Server) viewInstance(i messaging.Instance) instanceView {
+func (r Renderer) viewInstance(i messaging.Instance) instanceView {
 	return instanceView{
 		ID: i.ID, Name: i.Name, Environment: i.Environment, Driver: i.Driver, Desired: i.Desired,
 		State: i.State, StateReason: nullable(i.StateReason),
 		StateSince: timestamp(i.StateSince), StateUntil: timestamp(i.StateUntil),
 		Phone: nullable(i.Phone), PushName: nullable(i.PushName),
-		Metadata: object(i.Metadata), Settings: object(s.proxies.Shown(i)), CreatedAt: timestamp(i.CreatedAt),
+		Metadata: object(i.Metadata), Settings: object(r.proxies.Shown(i)), CreatedAt: timestamp(i.CreatedAt),
 	}
-}
-
-// eventAPIVersion says which schema an event's data has.
-const eventAPIVersion = "v1"
-
-// eventView is an event as the API shows it.
-type eventView struct {
-	ID          string                `json:"id"`
-	Type        messaging.EventType   `json:"type"`
-	APIVersion  string                `json:"api_version"`
-	Environment messaging.Environment `json:"environment" enum:"live,test"`
-	WorkspaceID string                `json:"workspace_id"`
-	InstanceID  nullable              `json:"instance_id"`
-	Sequence    int64                 `json:"sequence"`
-	Timestamp   timestamp             `json:"timestamp"`
-	Data        eventData             `json:"data"`
-}
-
-// eventData holds the object of an event by its noun.
-type eventData struct {
-	Message  *messageJSON  `json:"message,omitzero"`
-	Instance *instanceView `json:"instance,omitzero"`
-	Call     *callView     `json:"call,omitzero"`
-}
-
-// callView is a call from a contact.
-type callView struct {
-	ID       string      `json:"id"`
-	From     addressView `json:"from"`
-	Video    bool        `json:"video"`
-	Group    bool        `json:"group"`
-	Rejected bool        `json:"rejected" description:"By settings.reject_calls."`
-	At       timestamp   `json:"at"`
-}
-
-func viewCall(c *messaging.Call) *callView {
-	return &callView{
-		ID: c.ID, From: addressView(c.From), Video: c.Video, Group: c.Group, Rejected: c.Rejected, At: timestamp(c.At),
-	}
-}
-
-func (s *Server) viewEvent(e messaging.Event) eventView {
-	v := eventView{
-		ID: e.ID, Type: e.Type, APIVersion: eventAPIVersion, Environment: e.Environment,
-		WorkspaceID: e.WorkspaceID, InstanceID: nullable(e.InstanceID), Sequence: e.Sequence, Timestamp: timestamp(e.Timestamp),
-	}
-	if e.Message != nil {
-		message := *e.Message
-		message.State = e.State
-		v.Data.Message = &messageJSON{message}
-	}
-	if e.Instance != nil {
-		instance := s.viewInstance(*e.Instance)
-		v.Data.Instance = &instance
-	}
-	if e.Call != nil {
-		v.Data.Call = viewCall(e.Call)
-	}
-	return v
 }
 
 // logView is a row of api_logs.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"portaria/auth"
+	"portaria/events/stream"
 	"portaria/gateway"
 	"portaria/gateway/gatewaytest"
 	"portaria/instances"
@@ -50,6 +51,8 @@ type world struct {
 	watchers  map[chan struct{}]bool
 	connects  int // pairings and connections that were begun
 	pace      outbox.PaceState
+	hub       *stream.Hub // hears of events that happen; nil: nobody does
+	forgotten int64       // events up to this sequence are not kept any more
 
 	resolved  int                                             // calls of Resolve
 	kept      int                                             // calls of Keep
@@ -115,7 +118,7 @@ func claimKey(t messaging.Tenancy, scope string) string {
 
 // record appends an event; the caller holds the lock.
 func (w *world) record(e messaging.Event) {
-	e.Sequence, e.Timestamp = int64(len(w.events)+1), time.Now().UTC()
+	e.Sequence, e.Timestamp = w.head(e.WorkspaceID, e.Environment)+1, time.Now().UTC()
 	e.ID = messaging.NewEventID(e.Sequence, e.Timestamp)
 	w.events = append(w.events, e)
 }
@@ -264,12 +267,13 @@ func (w *world) Events(_ context.Context, t messaging.Tenancy, f messaging.Event
 	rows := w.events
 	if f.After != "" {
 		sequence, _ := messaging.EventSequence(f.After)
-		rows = slices.Clone(rows[sequence:])
+		rows = slices.DeleteFunc(slices.Clone(rows), func(e messaging.Event) bool { return e.Sequence <= sequence })
 		slices.Reverse(rows)
 	}
 	return newest(rows, p, func(e messaging.Event) (string, bool) {
 		return e.ID, visible(t, e.WorkspaceID, e.Environment, e.InstanceID) &&
-			(f.InstanceID == "" || f.InstanceID == e.InstanceID) && (f.MessageID == "" || f.MessageID == e.MessageID)
+			(f.InstanceID == "" || f.InstanceID == e.InstanceID) && (f.MessageID == "" || f.MessageID == e.MessageID) &&
+			(f.Type == "" || f.Type == e.Type)
 	}), nil
 }
 
@@ -364,6 +368,7 @@ type house struct {
 	addr   string
 	logged *lockedBuffer
 	shelf  *shelf
+	hooks  *webhookShelf
 	stop   func() error // ends Serve and returns what it returned
 }
 
@@ -388,6 +393,7 @@ func open(t *testing.T, change ...func(*gateway.Options)) *house {
 		ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
 		Version: "test",
 	}
+	h.hooks = furnish(t, w, &options)
 	for _, f := range change {
 		f(&options)
 	}

@@ -46,10 +46,10 @@ CREATE TABLE webhook_deliveries (
     event_id TEXT NOT NULL,
     event_type TEXT NOT NULL,
     instance_id TEXT NOT NULL,
-    direct BOOLEAN NOT NULL, -- asked for: a test or a replay
+    direct BOOLEAN NOT NULL DEFAULT FALSE, -- asked for: a test or a replay
     node TEXT NOT NULL, -- whose work it is; empty: whoever takes it
     created_at BIGINT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')),
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'failed')),
     due_at BIGINT NOT NULL,
     attempts BIGINT NOT NULL DEFAULT 0,
     attempted_at BIGINT NOT NULL DEFAULT 0,
@@ -62,6 +62,9 @@ CREATE TABLE webhook_deliveries (
 WITHOUT ROWID -- only: sqlite
 ;
 CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (node, webhook_id, due_at, id) WHERE state = 'pending';
+-- What became of an event's deliveries to an endpoint; and those that failed, of which there are few.
+CREATE INDEX webhook_deliveries_event ON webhook_deliveries (webhook_id, sequence);
+CREATE INDEX webhook_deliveries_failed ON webhook_deliveries (webhook_id, created_at, id) WHERE state = 'failed';
 
 -- The processes that deliver, and until when their claims hold unless they renew them.
 CREATE TABLE nodes (

@@ -136,12 +136,10 @@ func TestMessagesAreNotSentEarlyAfterTheClockHasSkipped(t *testing.T) {
 		w := newWorld(t, s)
 		w.clock.skip(true)
 		far := w.accept(number(1), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(48 * time.Hour) })
-		for end := time.Now().Add(10 * time.Second); w.status(far) != messaging.StatusSent; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("with a skipping clock the message is %s, want sent", w.status(far))
-			}
-		}
 		w.idle()
+		if got := w.status(far); got != messaging.StatusSent {
+			t.Fatalf("with a skipping clock the message is %s, want sent", got)
+		}
 		w.clock.skip(false)
 		soon := w.accept(number(2), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(time.Hour) })
 		w.network.setJudge(func(m messaging.Outgoing) *messaging.Outcome {

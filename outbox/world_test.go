@@ -31,7 +31,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, s *store.Store) *world {
-	w := &world{t: t, store: s, tenancy: storetest.Workspace(t, s, "w"), clock: &handClock{now: time.Now().UTC().Truncate(time.Microsecond)}}
+	w := &world{t: t, store: s, tenancy: storetest.Workspace(t, s, "w"), clock: newHandClock()}
 	w.instance = storetest.Instance(t, s, w.tenancy, "one")
 	w.network = &network{clock: w.clock, open: true}
 	w.start()
@@ -100,12 +100,22 @@ func (w *world) accept(to string, change ...func(*outbox.Draft)) messaging.Messa
 	return m
 }
 
+// patience bounds every wait of a test.
+const patience = 60 * time.Second
+
+// idle waits until no lane has work in hand and the clock owes nobody a call.
 func (w *world) idle() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	if err := w.outbox.Idle(ctx, w.tenancy.Workspace()); err != nil {
-		w.t.Fatalf("the lanes do not come to rest: %v", err)
+	for {
+		calls := w.clock.settle()
+		if err := w.outbox.Idle(ctx, w.tenancy.Workspace()); err != nil {
+			w.t.Fatalf("the lanes do not come to rest: %v", err)
+		}
+		if w.clock.settle() == calls {
+			return
+		}
 	}
 }
 
@@ -198,6 +208,16 @@ type handClock struct {
 	now    time.Time
 	skips  bool // as a clock in instant mode
 	timers []*handTimer
+
+	calls   int        // that were made at once, each on a goroutine of its own
+	calling int        // of these, those that have not returned
+	ended   *sync.Cond // one of these has returned
+}
+
+func newHandClock() *handClock {
+	c := &handClock{now: time.Now().UTC().Truncate(time.Microsecond)}
+	c.ended = sync.NewCond(&c.mu)
+	return c
 }
 
 type handTimer struct {
@@ -218,8 +238,8 @@ func (c *handClock) Deadline(due time.Time, f func()) func() { return c.call(due
 func (c *handClock) call(due time.Time, f func(), skippable bool) func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.skips && skippable {
-		go f()
+	if c.skips && skippable || !due.After(c.now) { // what is due already is due: pass will not come by again
+		c.callNow(f)
 		return func() {}
 	}
 	t := &handTimer{due, f}
@@ -230,6 +250,30 @@ func (c *handClock) call(due time.Time, f func(), skippable bool) func() {
 		t.f = func() {}
 		c.timers = slices.DeleteFunc(c.timers, func(other *handTimer) bool { return other == t })
 	}
+}
+
+// callNow calls f without the locks that the caller holds. c.mu is held.
+func (c *handClock) callNow(f func()) {
+	c.calls++
+	c.calling++
+	go func() {
+		f()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.calling--
+		c.ended.Broadcast()
+	}()
+}
+
+// settle waits until the calls that were due at once have returned, and returns
+// how many there have been.
+func (c *handClock) settle() (calls int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.calling > 0 {
+		c.ended.Wait()
+	}
+	return c.calls
 }
 
 // skip has At call at once, as a clock in instant mode does.
@@ -267,6 +311,9 @@ func (c *handClock) pass(d time.Duration) {
 	c.timers = append([]*handTimer(nil), c.timers[n:]...)
 	c.mu.Unlock()
 	for _, t := range due {
-		t.f()
+		c.mu.Lock()
+		call := t.f // it may have been forgotten since
+		c.mu.Unlock()
+		call()
 	}
 }

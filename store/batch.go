@@ -18,29 +18,40 @@ type conn interface {
 	write(ctx context.Context, r *rows, args []any) error
 	// head returns the last sequence of a tenancy, if it is known without asking.
 	head(k tenancyKey) (int64, bool)
+	// of returns the store that is written to.
+	of() *Store
+	// look reads what the transaction itself has not written, or has written
+	// with exec.
+	look(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 }
 
 // txConn is a transaction outside the committer.
 type txConn struct {
-	engine engine
-	tx     *sqlx.Tx
+	store *Store
+	tx    *sqlx.Tx
 }
 
-func (t txConn) dialect() engine { return t.engine }
+func (t txConn) dialect() engine { return t.store.engine }
+
+func (t txConn) of() *Store { return t.store }
 
 func (t txConn) head(tenancyKey) (int64, bool) { return 0, false }
 
 func (t txConn) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	return t.tx.QueryContext(ctx, t.engine.sql(text), args...)
+	return t.tx.QueryContext(ctx, t.store.engine.sql(text), args...)
+}
+
+func (t txConn) look(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	return t.query(ctx, text, args...)
 }
 
 func (t txConn) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	return t.tx.ExecContext(ctx, t.engine.sql(text), args...)
+	return t.tx.ExecContext(ctx, t.store.engine.sql(text), args...)
 }
 
 func (t txConn) write(ctx context.Context, r *rows, args []any) error {
-	return t.engine.each(r, args, func(n int, args []any) error {
-		_, err := t.tx.ExecContext(ctx, t.engine.sql(t.engine.text(r, n)), args...)
+	return t.store.engine.each(r, args, func(n int, args []any) error {
+		_, err := t.exec(ctx, t.store.engine.text(r, n), args...)
 		return err
 	})
 }
@@ -170,6 +181,8 @@ func (b *batchConn) close() {
 }
 
 func (b *batchConn) dialect() engine { return b.store.engine }
+
+func (b *batchConn) of() *Store { return b.store }
 
 func (b *batchConn) head(k tenancyKey) (int64, bool) {
 	last, ok := b.store.heads[k]

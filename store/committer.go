@@ -24,6 +24,8 @@ const (
 	stationCarry
 	stationSettle
 	stationLog
+	stationAttempt
+	stationSink
 	stations
 )
 
@@ -353,6 +355,10 @@ func (c *committer) applyStation(ctx context.Context, st station, jobs []*job, e
 		return nil, applySettlements(ctx, c.conn, jobs)
 	case stationLog:
 		return nil, applyLogs(ctx, c.conn, jobs)
+	case stationAttempt:
+		return nil, applyAttempts(ctx, c.conn, jobs)
+	case stationSink:
+		return nil, applySinkMoves(ctx, c.conn, jobs)
 	case stations:
 	}
 	return nil, fmt.Errorf("no station %d", st)

@@ -17,8 +17,8 @@ type amendedData struct {
 	Content string `json:"content"`
 }
 
-// eventData is what an event changed: a message's state or content, an instance
-// or a call.
+// eventData is what an event changed: a message's state or content, an instance,
+// a call or a webhook.
 func eventData(e *messaging.Event) (string, error) {
 	var v any = &e.State
 	switch {
@@ -26,6 +26,9 @@ func eventData(e *messaging.Event) (string, error) {
 		v = e.Instance
 	case e.Call != nil:
 		v = e.Call
+	case e.Webhook != nil:
+		row := newWebhookRow(e.Webhook)
+		v = &row
 	case e.Type == messaging.EventMessageEdited && e.Message != nil:
 		content, err := encodeContent(e.Message.Content)
 		if err != nil {
@@ -55,6 +58,8 @@ func (r *eventRow) event() (messaging.Event, error) {
 	case e.Type == messaging.EventCallReceived:
 		e.Call = new(messaging.Call)
 		err = json.Unmarshal([]byte(r.Data), e.Call)
+	case e.Type == messaging.EventWebhookDisabled || e.Type == messaging.EventWebhookTest:
+		err = r.readWebhook(&e)
 	default:
 		e.Instance = new(messaging.Instance)
 		err = json.Unmarshal([]byte(r.Data), e.Instance)
@@ -63,6 +68,16 @@ func (r *eventRow) event() (messaging.Event, error) {
 		return e, fmt.Errorf("event %s: %w", r.ID, err)
 	}
 	return e, nil
+}
+
+func (r *eventRow) readWebhook(e *messaging.Event) error {
+	var row webhookRow
+	if err := json.Unmarshal([]byte(r.Data), &row); err != nil {
+		return err
+	}
+	w, err := row.webhook()
+	e.Webhook = &w
+	return err
 }
 
 // readMessage fills in the message as it stood after the event. What its author

@@ -17,25 +17,39 @@ import (
 // Committed are the events of one transaction, in their order.
 type Committed []messaging.Event
 
-// Tell sets who hears of events after their commit, in order, on the
-// committer's goroutine: f must not block or write. It is set once, before the
-// first write.
+// Tell sets who hears of events after their commit, in the order of the
+// commits, while no other write goes on: f must not block or write. It is set
+// once, before the first write.
 func (s *Store) Tell(f func(Committed)) { s.listener = f }
 
 // TellInstances sets who hears, after its commit, of every instance that Report
 // has changed, be it an event or not. What holds for Tell holds for it.
 func (s *Store) TellInstances(f func(messaging.Instance)) { s.observer = f }
 
+// TellQueued sets who hears, after the commit, for which endpoints deliveries
+// were queued, each once. What holds for Tell holds for it; the two hear of one
+// commit before either hears of the next.
+func (s *Store) TellQueued(f func(webhookIDs []string)) { s.queued = f }
+
 func (s *Store) tell(log *eventLog) {
 	if s.listener != nil && len(log.events) > 0 {
 		s.listener(log.events)
 	}
+	s.tellQueued(log)
 	if s.observer == nil {
 		return
 	}
 	for _, i := range log.instances {
 		s.observer(i)
 	}
+}
+
+func (s *Store) tellQueued(log *eventLog) {
+	if s.queued == nil || len(log.queued) == 0 {
+		return
+	}
+	slices.Sort(log.queued)
+	s.queued(slices.Compact(log.queued))
 }
 
 // happened reports whether an event is durable, once the connection that wrote it
@@ -56,12 +70,24 @@ func (s *Store) happened(writer backend, e *messaging.Event) (bool, error) {
 type eventLog struct {
 	events    []messaging.Event
 	instances []messaging.Instance // those that changed, in order
+	queued    []string             // the endpoints of the deliveries that were queued, in their order
 }
 
 // add notes an event and returns its index.
 func (l *eventLog) add(e messaging.Event) int {
 	l.events = append(l.events, e)
 	return len(l.events) - 1
+}
+
+// record appends the one event of a transaction outside the committer.
+func (l *eventLog) record(ctx context.Context, b conn, e messaging.Event) (messaging.Event, error) {
+	e.Timestamp = clip(e.Timestamp)
+	at := l.add(e)
+	if err := l.number(ctx, b); err != nil {
+		return e, err
+	}
+	err := l.write(ctx, b)
+	return l.events[at], err
 }
 
 // sequence returns the number of the event at an index, once number has run.
@@ -83,7 +109,7 @@ var insertEvents = &rows{
 	columns: slices.Concat(repeat(text, 2), repeat(number, 1), repeat(text, 4), repeat(number, 1), repeat(text, 1)),
 }
 
-// write inserts the events, which have been numbered.
+// write inserts the events, which have been numbered, and their deliveries.
 func (l *eventLog) write(ctx context.Context, b conn) error {
 	if len(l.events) == 0 {
 		return nil
@@ -102,7 +128,7 @@ func (l *eventLog) write(ctx context.Context, b conn) error {
 	if err := b.write(ctx, insertEvents, args); err != nil {
 		return fmt.Errorf("insert events: %w", err)
 	}
-	return nil
+	return l.route(ctx, b)
 }
 
 type tenancyKey struct{ workspace, environment string }

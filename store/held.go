@@ -17,7 +17,7 @@ type held struct {
 }
 
 // maxHeld is how many different writes one statement can carry.
-const maxHeld = 12
+const maxHeld = 16
 
 // composition names a statement of several parts.
 type composition [maxHeld]*rows

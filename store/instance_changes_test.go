@@ -65,6 +65,7 @@ func TestWhatIsNoEventIsToldToTheManager(t *testing.T) {
 		s.Tell(func(c store.Committed) { events += len(c) })
 		s.TellInstances(func(i messaging.Instance) { told = append(told, i) })
 		i := ask(t, s, storetest.Instance(t, s, storetest.Workspace(t, s, "w"), "one"), messaging.AskConnect)
+		events = 0
 
 		silent := seen(i, messaging.InstanceConnecting, "")
 		silent.Type = ""

@@ -82,7 +82,7 @@ func (s *Store) InsertInstance(ctx context.Context, i messaging.Instance, claim 
 	const q = `INSERT INTO instances (` + instanceColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
 			$16, $17, $18, $19, $20, $21)`
-	return s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
+	return s.inEventTx(ctx, func(tx *sqlx.Tx, log *eventLog) error {
 		if claim != nil {
 			if err := claimIn(ctx, tx, i.WorkspaceID, i.Environment, claim); err != nil {
 				return err
@@ -97,7 +97,7 @@ func (s *Store) InsertInstance(ctx context.Context, i messaging.Instance, claim 
 		if err != nil {
 			return fmt.Errorf("insert instance: %w", err)
 		}
-		if err := s.insertInstanceEvent(ctx, tx, messaging.EventInstanceCreated, i, i.CreatedAt); err != nil {
+		if err := s.recordInstanceEvent(ctx, tx, log, messaging.EventInstanceCreated, i, i.CreatedAt); err != nil {
 			return err
 		}
 		return bump(ctx, tx, "instances")
@@ -158,7 +158,7 @@ func (s *Store) DeleteInstance(ctx context.Context, i messaging.Instance) error 
 	const hide = `UPDATE instances SET deleted_at = $1, desired = 'disconnected'
 		WHERE workspace_id = $2 AND environment = $3 AND id = $4 AND deleted_at = 0`
 	const unlock = `DELETE FROM api_key_instances WHERE workspace_id = $1 AND environment = $2 AND instance_id = $3`
-	return s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
+	return s.inEventTx(ctx, func(tx *sqlx.Tx, log *eventLog) error {
 		res, err := tx.ExecContext(ctx, hide, micros(i.StateSince), i.WorkspaceID, string(i.Environment), i.ID)
 		if err != nil {
 			return fmt.Errorf("delete instance: %w", err)
@@ -172,7 +172,7 @@ func (s *Store) DeleteInstance(ctx context.Context, i messaging.Instance) error 
 		if _, err := tx.ExecContext(ctx, unlock, i.WorkspaceID, string(i.Environment), i.ID); err != nil {
 			return fmt.Errorf("unlock: %w", err)
 		}
-		if err := s.insertInstanceEvent(ctx, tx, messaging.EventInstanceDeleted, i, i.StateSince); err != nil {
+		if err := s.recordInstanceEvent(ctx, tx, log, messaging.EventInstanceDeleted, i, i.StateSince); err != nil {
 			return err
 		}
 		if err := bump(ctx, tx, "keys"); err != nil {
@@ -182,15 +182,12 @@ func (s *Store) DeleteInstance(ctx context.Context, i messaging.Instance) error 
 	})
 }
 
-// insertInstanceEvent appends the event of an act in the act's own transaction.
-func (s *Store) insertInstanceEvent(ctx context.Context, tx *sqlx.Tx, typ messaging.EventType, i messaging.Instance, at time.Time) error {
-	log := eventLog{events: []messaging.Event{{
+// recordInstanceEvent appends the event of an act in the act's own transaction.
+func (s *Store) recordInstanceEvent(ctx context.Context, tx *sqlx.Tx, log *eventLog, typ messaging.EventType, i messaging.Instance, at time.Time) error {
+	_, err := log.record(ctx, txConn{s, tx}, messaging.Event{
 		Type: typ, WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID, Timestamp: at, Instance: &i,
-	}}}
-	if err := log.number(ctx, txConn{s.engine, tx}); err != nil {
-		return err
-	}
-	return log.write(ctx, txConn{s.engine, tx})
+	})
+	return err
 }
 
 // FindInstance finds an instance by id or name; instances.ErrNotFound.

@@ -149,6 +149,7 @@ func TestAStateIsRecordedOnce(t *testing.T) {
 		if err := s.DeleteInstance(t.Context(), gone); err != nil {
 			t.Fatal(err)
 		}
+		told = nil
 		before := instanceEpoch(t, s)
 		lost := seen(i, messaging.InstanceDisconnected, "dropped")
 		lost.Until = lost.At.Add(time.Hour)

@@ -262,7 +262,7 @@ func (s *Store) TouchKeys(ctx context.Context, usedAt map[string]time.Time) erro
 	for len(args) > 0 {
 		n := min(len(args), 2*touchedAtOnce)
 		err := s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
-			return txConn{s.engine, tx}.write(ctx, touchKeys, args[:n])
+			return txConn{s, tx}.write(ctx, touchKeys, args[:n])
 		})
 		if err != nil {
 			return fmt.Errorf("touch keys: %w", err)

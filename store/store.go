@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,9 @@ type Options struct {
 	// Exclusive refuses to open a database that another exclusive store has
 	// open. The server sets it; admin commands do not.
 	Exclusive bool
-	Logger    *slog.Logger
+	// EventRetention is how long events are kept, by their own time; 0: 30 days.
+	EventRetention time.Duration
+	Logger         *slog.Logger
 }
 
 // Store is the database. It is safe for concurrent use.
@@ -47,9 +50,14 @@ type Store struct {
 	commits    atomic.Int64
 	listener   func(Committed)
 	observer   func(messaging.Instance)
+	queued     func(webhookIDs []string)
 	heads      map[tenancyKey]int64 // the last sequences, as far as known; guarded by writing
-	position   int64                // the time of the last place given in the outbox; the committer's own
-	node       int64                // the low bits of every place that this process gives
+	routes     routes
+	deliveries messaging.IDSource
+	claims     nodeClaims
+	eventLife  time.Duration
+	position   int64 // the time of the last place given in the outbox; the committer's own
+	node       int64 // the low bits of every place that this process gives
 }
 
 // Open connects to the database and checks that it can be trusted; it does not
@@ -59,7 +67,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{engine: sqliteEngine, log: o.Logger, heads: make(map[tenancyKey]int64), node: rand.Int64N(1 << nodeBits)}
+	s := &Store{
+		engine: sqliteEngine, log: o.Logger, heads: make(map[tenancyKey]int64), node: rand.Int64N(1 << nodeBits),
+		routes: routes{worlds: make(map[tenancyKey][]messaging.Webhook)}, eventLife: cmp.Or(o.EventRetention, eventLife),
+	}
 	if err := s.open(ctx, o); err != nil {
 		s.lock.release()
 		return nil, err
@@ -166,11 +177,35 @@ func (s *Store) notNewer(ctx context.Context, p *goose.Provider) error {
 }
 
 // inWriteTx runs f in a transaction of its own, which is committed when f
-// returns nil.
+// returns nil. One that records events is for inEventTx.
 func (s *Store) inWriteTx(ctx context.Context, f func(tx *sqlx.Tx) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	return s.transact(ctx, f)
+}
+
+// inEventTx is inWriteTx for a transaction that records events or queues
+// deliveries by log. They are told after its commit, before anybody else's.
+func (s *Store) inEventTx(ctx context.Context, f func(tx *sqlx.Tx, log *eventLog) error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	clear(s.heads)
+	log := new(eventLog)
+	err := s.transact(ctx, func(tx *sqlx.Tx) error { return f(tx, log) })
+	if err != nil {
+		s.routes.forget() // f may have read what is not so any more
+		if errors.Is(err, errInDoubt) {
+			s.tellQueued(log) // to look in vain does no harm
+		}
+		return err
+	}
+	s.tell(log)
+	return nil
+}
+
+// transact runs f in a transaction. The error is errInDoubt when its commit was
+// not answered. s.writing is held.
+func (s *Store) transact(ctx context.Context, f func(tx *sqlx.Tx) error) error {
 	tx, err := s.w.BeginTxx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", explain(err))
@@ -179,7 +214,10 @@ func (s *Store) inWriteTx(ctx context.Context, f func(tx *sqlx.Tx) error) error 
 		return errors.Join(explain(err), tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", explain(err))
+		if isRefusal(err) {
+			return fmt.Errorf("commit: %w", explain(err))
+		}
+		return fmt.Errorf("%w: %w", errInDoubt, explain(err))
 	}
 	s.commits.Add(1)
 	return nil

@@ -34,7 +34,9 @@ const (
 
 // Sweep deletes what has outlived its promise at now: answers kept for
 // Idempotency-Key after 24 hours, api_logs after 30 days, and after 7 days those
-// that belong to no workspace, and pairing links that have ended.
+// that belong to no workspace, pairing links that have ended, deliveries after 30
+// days, endpoints 30 days after they were deleted, and events after
+// Options.EventRetention.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	return (&sweeper{store: s}).sweep(ctx, now)
 }
@@ -59,7 +61,13 @@ func (w *sweeper) sweep(ctx context.Context, now time.Time) error {
 			}
 		}
 	}
-	return w.sweepStrangers(ctx, micros(now.Add(-strangersLife)))
+	if err := w.sweepStrangers(ctx, micros(now.Add(-strangersLife))); err != nil {
+		return err
+	}
+	if err := w.sweepWebhooks(ctx, now); err != nil {
+		return err
+	}
+	return w.sweepEvents(ctx, now)
 }
 
 // sweepStrangers goes on where it last ended, up to the first row that is

@@ -41,6 +41,7 @@ type app struct {
 	media     *media.Library
 	proxies   *proxy.Book
 	whatsapp  *sessions // nil: live instances never connect
+	sinks     sinks
 	server    *gateway.Server
 	pings     singleflight.Group // questions of Ready
 }
@@ -53,9 +54,10 @@ type appOptions struct {
 	publicURL      string // empty: the address that is listened on
 	mediaDir       string
 	mediaAllow     []netip.Prefix // addresses that files may be fetched from though they are not public
-	secretKey      []byte         // nil: instances have no proxies of their own
+	secretKey      []byte         // what secrets in the database are sealed with
 	proxyAllow     []netip.Prefix // addresses where these may stand though they are not public
 	whatsapp       *sessions      // nil: live instances never connect
+	sinks          sinkOptions
 }
 
 // newApp wires the rooms. This is the only place that knows all of them.
@@ -96,6 +98,9 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 			return a.manager.Resolve(ctx, messaging.NewTenancy(ref.WorkspaceID, ref.Environment, messaging.AllInstances()), ref.InstanceID)
 		},
 	})
+	if err := a.newSinks(o); err != nil {
+		return nil, err
+	}
 	s.Tell(a.tell)
 	s.TellInstances(a.manager.Observe)
 	if a.directory, err = auth.New(auth.Options{Store: s, Logger: o.log}); err != nil {
@@ -107,14 +112,12 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 	a.server, err = gateway.New(gateway.Options{
 		Auth: a.directory, Sender: a.outbox, Instances: a.manager, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
 		Connections: a.manager, Numbers: a.manager, Proxies: a.proxies, Pacer: a.outbox, Links: pairlink.New(s, nil), PublicURL: o.publicURL,
+		Streams: a.sinks.hub, Webhooks: a.sinks.endpoints, Deliveries: a.sinks.endpoints,
 		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
 		TrustedProxies: o.trustedProxies, Version: version(), Secret: o.secretKey,
 	})
 	return a, err
 }
-
-// tell passes committed events on. It runs on the committer's goroutine.
-func (a *app) tell(committed store.Committed) { a.journal.Tell(committed) }
 
 func laneOf(i messaging.Instance) outbox.LaneRef {
 	return outbox.LaneRef{WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID}
@@ -137,7 +140,7 @@ func (a *app) clock(workspace string, env messaging.Environment) messaging.Clock
 func (a *app) idle(ctx context.Context, workspace string) error {
 	look, noWait := context.WithCancel(ctx)
 	noWait()
-	rooms := []func(context.Context, string) error{a.outbox.Idle, a.sandbox.Idle, a.manager.Idle}
+	rooms := append(a.idleSinks(), a.outbox.Idle, a.sandbox.Idle, a.manager.Idle)
 	for {
 		quiet := true
 		for _, room := range rooms {
@@ -212,9 +215,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var work sync.WaitGroup
-	for name, run := range map[string]func(context.Context) error{
-		"keys": a.directory.Run, "instances": a.manager.Run, "logs": a.logs.Run, "sweeps": a.store.RunSweeps,
-	} {
+	for name, run := range a.background() {
 		work.Go(func() {
 			if err := run(background); err != nil {
 				a.log.Error("background work ended", "work", name, "error", err)
@@ -225,6 +226,17 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	stop()
 	work.Wait()
 	return err
+}
+
+// background is what runs beside the requests, by its name in the log.
+func (a *app) background() map[string]func(context.Context) error {
+	all := map[string]func(context.Context) error{
+		"keys": a.directory.Run, "instances": a.manager.Run, "logs": a.logs.Run, "sweeps": a.store.RunSweeps,
+	}
+	for _, sink := range a.sinks.all {
+		all[fmt.Sprintf("%T", sink)] = sink.Run
+	}
+	return all
 }
 
 // close ends what runs, from the outside in.

@@ -51,7 +51,7 @@ func newRealDoorIn(t *testing.T, s *store.Store, workspace string) *realDoor {
 func newRealDoorOn(t *testing.T, s *store.Store, workspace string, live *sessions) *realDoor {
 	t.Helper()
 	a, err := newApp(s, appOptions{
-		log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir(), whatsapp: live,
+		log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir(), secretKey: make([]byte, secretKeySize), whatsapp: live,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -69,7 +69,7 @@ func openApp(t *testing.T, o store.Options) *app {
 	if err := s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	a, err := newApp(s, appOptions{log: slog.New(slog.DiscardHandler), bcryptCost: 4, mediaDir: t.TempDir()})
+	a, err := newApp(s, appOptions{log: slog.New(slog.DiscardHandler), bcryptCost: 4, mediaDir: t.TempDir(), secretKey: make([]byte, secretKeySize)})
 	if err != nil {
 		t.Fatal(err)
 	}

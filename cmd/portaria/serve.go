@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"portaria/internal/fault"
+	"portaria/messaging"
 	"portaria/store"
 )
 
@@ -21,6 +23,10 @@ type serveCmd struct {
 	Listen     string   `help:"Address to listen on." default:"127.0.0.1:8080" env:"PORTARIA_LISTEN" placeholder:"HOST:PORT"`
 	MediaAllow []string `name:"media-allow-cidrs" help:"CIDRs that the URL of a message's file may lead to though they are not public." env:"PORTARIA_MEDIA_ALLOW_CIDRS" placeholder:"CIDR"`
 	ProxyAllow []string `name:"proxy-allow-cidrs" help:"CIDRs in which an instance's own proxy may stand though they are not public." env:"PORTARIA_PROXY_ALLOW_CIDRS" placeholder:"CIDR"`
+	HookAllow  []string `name:"webhook-allow-cidrs" help:"CIDRs that a webhook may lead to though they are not public." env:"PORTARIA_WEBHOOK_ALLOW_CIDRS" placeholder:"CIDR"`
+	HookHTTP   bool     `name:"webhook-allow-http" help:"Take plain http:// for webhooks too." env:"PORTARIA_WEBHOOK_ALLOW_HTTP"`
+	NATS       string   `name:"nats-url" help:"NATS server whose JetStream gets every event; empty: none." env:"PORTARIA_NATS_URL" placeholder:"URL"`
+	EventLife  string   `name:"event-retention" help:"How long events are kept, as 30d: 1d at least." default:"30d" env:"PORTARIA_EVENT_RETENTION" placeholder:"DURATION"`
 	PublicURL  string   `help:"Address under which callers reach the gateway; empty: the one it listens on." env:"PORTARIA_PUBLIC_URL" placeholder:"URL"`
 
 	WhatsApp standIn `embed:"" prefix:"whatsapp-"`
@@ -44,11 +50,15 @@ func (cmd *serveCmd) Run(ctx context.Context, c *Config, io streams) error {
 	if err != nil {
 		return err
 	}
+	life, err := cmd.eventLife()
+	if err != nil {
+		return err
+	}
 	endpoint, err := cmd.WhatsApp.prepare(log)
 	if err != nil {
 		return err
 	}
-	s, err := c.openServerStore(ctx, log)
+	s, err := c.openServerStore(ctx, log, life)
 	if err != nil {
 		return err
 	}
@@ -78,8 +88,25 @@ func (cmd *serveCmd) options(c *Config, log *slog.Logger) (o appOptions, err err
 	if o.mediaAllow, err = cidrs("PORTARIA_MEDIA_ALLOW_CIDRS", cmd.MediaAllow); err != nil {
 		return o, err
 	}
-	o.proxyAllow, err = cidrs("PORTARIA_PROXY_ALLOW_CIDRS", cmd.ProxyAllow)
+	if o.proxyAllow, err = cidrs("PORTARIA_PROXY_ALLOW_CIDRS", cmd.ProxyAllow); err != nil {
+		return o, err
+	}
+	o.sinks = sinkOptions{allowHTTP: cmd.HookHTTP, natsURL: cmd.NATS, alone: true} // openServerStore sees to that
+	o.sinks.allow, err = cidrs("PORTARIA_WEBHOOK_ALLOW_CIDRS", cmd.HookAllow)
 	return o, err
+}
+
+// leastEventLife is the shortest retention: webhooks are tried again for days,
+// and streams resumed after an evening.
+const leastEventLife = 24 * time.Hour
+
+// eventLife is how long events are kept.
+func (cmd *serveCmd) eventLife() (time.Duration, error) {
+	life, err := messaging.ParseDuration(cmd.EventLife)
+	if err != nil || life < leastEventLife {
+		return 0, fault.Fields{{Field: "PORTARIA_EVENT_RETENTION", Rule: "duration", Message: "must be a duration of 1d at least, as in 30d"}}.Err()
+	}
+	return life, nil
 }
 
 // checkPublicURL refuses what no caller could reach, and what would break the
@@ -139,12 +166,13 @@ func tuneCollector() {
 
 // openServerStore opens the database for a server: alone on a SQLite file,
 // migrated, and made with this secret key.
-func (c *Config) openServerStore(ctx context.Context, log *slog.Logger) (*store.Store, error) {
-	return c.openStore(ctx, log, true)
+func (c *Config) openServerStore(ctx context.Context, log *slog.Logger, eventLife time.Duration) (*store.Store, error) {
+	return c.openStore(ctx, log, store.Options{Exclusive: true, EventRetention: eventLife})
 }
 
-// openStore opens the database and brings it to this version's schema.
-func (c *Config) openStore(ctx context.Context, log *slog.Logger, exclusive bool) (*store.Store, error) {
+// openStore opens the database and brings it to this version's schema. o says
+// how, besides the settings.
+func (c *Config) openStore(ctx context.Context, log *slog.Logger, o store.Options) (*store.Store, error) {
 	url, err := c.databaseURL()
 	if err != nil {
 		return nil, err
@@ -152,11 +180,12 @@ func (c *Config) openStore(ctx context.Context, log *slog.Logger, exclusive bool
 	if err := c.prepareDataDir(log); err != nil {
 		return nil, err
 	}
-	s, err := store.Open(ctx, store.Options{DatabaseURL: url, DataDir: c.DataDir, Exclusive: exclusive, Logger: log})
+	o.DatabaseURL, o.DataDir, o.Logger = url, c.DataDir, log
+	s, err := store.Open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.makeReady(ctx, s, exclusive); err != nil {
+	if err := c.makeReady(ctx, s, o.Exclusive); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -14,7 +14,7 @@ import (
 // started is a gateway that has taken up what there was, and does not listen.
 func started(t *testing.T, s *store.Store) *app {
 	t.Helper()
-	a, err := newApp(s, appOptions{log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir()})
+	a, err := newApp(s, appOptions{log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir(), secretKey: make([]byte, secretKeySize)})
 	if err != nil {
 		t.Fatal(err)
 	}

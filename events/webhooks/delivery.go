@@ -28,7 +28,8 @@ type Delivery struct {
 	EventID    string
 	EventType  messaging.EventType
 	InstanceID string
-	Direct     bool // a test or a replay: the endpoint's filter is not asked
+	Direct     bool   // a test or a replay: the endpoint's filter is not asked
+	Node       string // whose work it is: the result of another one's try is not recorded
 	CreatedAt  time.Time
 
 	State       DeliveryState
@@ -69,4 +70,5 @@ const (
 	ClassNotAllowed ErrorClass = "not_allowed" // the name leads to an address that is not public
 	ClassBroken     ErrorClass = "broken"      // the connection ended in the middle, or the answer is no HTTP
 	ClassGone       ErrorClass = "event_gone"  // the event is older than the journal keeps
+	ClassInternal   ErrorClass = "internal"    // Portaria could not make the request: the secret was sealed with another key
 )

@@ -14,4 +14,9 @@ var (
 	ErrURLNotAllowed = fault.New(fault.Invalid, "URL_NOT_ALLOWED",
 		"This URL may not be used: it needs https and a public address, unless the operator allows more.")
 	ErrNotDelivered = fault.New(fault.Conflict, "CONFLICT", "This delivery is still under way: there is nothing to repeat.")
+	// ErrDisabled is the fault of a test of a webhook that is told nothing now.
+	ErrDisabled = fault.New(fault.Conflict, "WEBHOOK_DISABLED", "The webhook is disabled: enable it first.")
+	// ErrInstanceNotAllowed is the fault of a caller who would hear of instances
+	// that it may not see.
+	ErrInstanceNotAllowed = fault.New(fault.Forbidden, "INSTANCE_NOT_ALLOWED", "This API key is not allowed to use that instance.")
 )

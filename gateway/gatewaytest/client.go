@@ -2,6 +2,8 @@ package gatewaytest
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -11,10 +13,12 @@ import (
 )
 
 // Client asks a server and holds every answer against the server's own OpenAPI
-// document. It may be used by several goroutines.
+// document, and every event in one against the schema of its type. It may be
+// used by several goroutines.
 type Client struct {
-	url  string
-	http *http.Client
+	url    string
+	http   *http.Client
+	Events *EventValidator
 
 	mu        sync.Mutex
 	validator *Validator
@@ -32,6 +36,13 @@ func NewClient(t *testing.T, url string) *Client {
 		t.Fatal(err)
 	}
 	c.validator = validator
+	c.Events = NewEventValidator(func(path string) ([]byte, error) {
+		schema := c.send(t, Request{Method: http.MethodGet, Path: path})
+		if schema.Status != http.StatusOK {
+			return nil, fmt.Errorf("%s: %d %s", path, schema.Status, schema.Body)
+		}
+		return schema.Body, nil
+	})
 	return c
 }
 
@@ -74,7 +85,28 @@ func (c *Client) Do(t *testing.T, r Request) Response {
 	}); err != nil {
 		t.Errorf("%s %s: the answer is not as documented: %v", r.Method, r.Path, err)
 	}
+	if err := c.checkEvents(r, answer); err != nil {
+		t.Errorf("%s %s: an event is not as its schema says: %v", r.Method, r.Path, err)
+	}
 	return answer
+}
+
+// checkEvents holds the events of an answer against their schemas.
+func (c *Client) checkEvents(r Request, answer Response) error {
+	path, _, _ := strings.Cut(r.Path, "?")
+	if answer.Status != http.StatusOK || !strings.HasSuffix(path, "/events") {
+		return nil
+	}
+	var list struct{ Data []json.RawMessage }
+	if err := json.Unmarshal(answer.Body, &list); err != nil {
+		return err
+	}
+	for _, event := range list.Data {
+		if err := c.Events.Check(event); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Expect asks, and fails the test when status or error code are others.
@@ -107,9 +139,22 @@ func (c *Client) send(t *testing.T, r Request) Response {
 		t.Fatalf("%s %s: %v", r.Method, r.Path, err)
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	body, err := readBody(answer)
 	if err != nil {
 		t.Fatalf("%s %s: %v", r.Method, r.Path, err)
 	}
 	return Response{Status: answer.StatusCode, Header: answer.Header, Body: body}
+}
+
+// readBody reads an answer; of a stream, which may have no end, its beginning.
+func readBody(answer *http.Response) ([]byte, error) {
+	if answer.Header.Get("Content-Type") != "text/event-stream" {
+		return io.ReadAll(answer.Body)
+	}
+	beginning := make([]byte, 1<<10)
+	n, err := answer.Body.Read(beginning)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return beginning[:n], err
 }

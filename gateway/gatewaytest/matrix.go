@@ -13,7 +13,8 @@ import (
 )
 
 // Fixture is a running server to try the door of. Its workspace may be in use;
-// the matrix makes its own instances, messages and keys.
+// the matrix makes its own instances, messages, webhooks and keys. The server
+// lets webhooks lead to 127.0.0.0/8.
 type Fixture interface {
 	// URL returns the server's address, as http://127.0.0.1:8080.
 	URL() string
@@ -49,6 +50,7 @@ func Matrix(t *testing.T, fixture Fixture) {
 type matrix struct {
 	fixture Fixture
 	client  *Client
+	hook    string // the webhook that was made last
 }
 
 // principal is one kind of caller.
@@ -255,7 +257,7 @@ func lockedAndAllowed(t *testing.T, m *matrix, row gateway.Row, env messaging.En
 
 func otherWorkspace(t *testing.T, m *matrix, row gateway.Row, env messaging.Environment) {
 	instance, message := m.fixture.Foreign(t, env)
-	foreign := target{instance: instance, message: message}
+	foreign := target{instance: instance, message: message, delivery: messaging.NewID(messaging.DeliveryPrefix, time.Now())}
 	status, code := absent(row)
 	if row.Instance == gateway.InstanceKey {
 		status, code = http.StatusBadRequest, "INSTANCE_REQUIRED"

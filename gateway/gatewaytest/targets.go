@@ -14,7 +14,7 @@ import (
 )
 
 // target is what a request of the matrix is about.
-type target struct{ instance, message string }
+type target struct{ instance, message, delivery string }
 
 // ask returns a request for a fresh target of the environment.
 func (m *matrix) ask(t *testing.T, row gateway.Row, env messaging.Environment, token string) Request {
@@ -26,6 +26,9 @@ func (m *matrix) ask(t *testing.T, row gateway.Row, env messaging.Environment, t
 func (m *matrix) target(t *testing.T, row gateway.Row, env messaging.Environment) target {
 	t.Helper()
 	made := target{instance: m.instanceFor(t, row, env)}
+	if row.Tag == "webhooks" {
+		return m.webhook(t, row, env, made.instance)
+	}
 	if strings.Contains(row.Path, "{id}") {
 		made.message = m.message(t, env, made.instance)
 	}
@@ -37,7 +40,7 @@ func (m *matrix) target(t *testing.T, row gateway.Row, env messaging.Environment
 
 // request asks a row about a target.
 func (target target) request(row gateway.Row, token string) Request {
-	path := strings.NewReplacer("{instance}", target.instance, "{id}", target.message).Replace(row.Path)
+	path := strings.NewReplacer("{instance}", target.instance, "{id}", target.message, "{delivery}", target.delivery).Replace(row.Path)
 	if row.Instance == gateway.InstanceQuery {
 		path += "?instance=" + target.instance
 	}
@@ -77,6 +80,16 @@ func bodyOf(row gateway.Row) string {
 		return `{"phone":"+5511912345678"}`
 	case "createPairingLink":
 		return `{"expires_in":"1h","pin":"123456"}`
+	case "createWebhook":
+		return `{"url":"` + deafURL + `"}`
+	case "updateWebhook":
+		return `{"description":"the shop"}`
+	case "rotateWebhookSecret":
+		return `{"grace":"1h"}`
+	case "replayWebhook":
+		return `{"since":"2026-01-31T12:00:00Z"}`
+	case "testWebhook", "replayDelivery":
+		return `{}`
 	case "checkNumbers":
 		return `{"numbers":["+5511912345678"]}`
 	default:
@@ -159,6 +172,28 @@ func (m *matrix) media(t *testing.T, env messaging.Environment, instance string)
 		t.Fatal(err)
 	}
 	return made.Data.Content.MediaID
+}
+
+// deafURL is an endpoint where nobody listens.
+const deafURL = "https://127.0.0.1:9/portaria"
+
+// webhook makes an endpoint that hears of an instance alone, with a delivery if
+// the row is about one. A world has only so many endpoints: the one before goes.
+func (m *matrix) webhook(t *testing.T, row gateway.Row, env messaging.Environment, instance string) target {
+	t.Helper()
+	token, made := m.operator(t, env), target{instance: instance}
+	if m.hook != "" {
+		m.client.Do(t, Request{Method: http.MethodDelete, Path: "/v1/webhooks/" + m.hook, Token: token})
+	}
+	made.message = m.create(t, Request{
+		Method: http.MethodPost, Path: "/v1/webhooks", Token: token,
+		Body: `{"url":"` + deafURL + `","instances":["` + instance + `"],"retry_policy":{"max_attempts":1}}`,
+	}, http.StatusCreated)
+	m.hook = made.message
+	if strings.Contains(row.Path, "{delivery}") {
+		made.delivery = m.create(t, Request{Method: http.MethodPost, Path: "/v1/webhooks/" + m.hook + "/test", Token: token}, http.StatusOK)
+	}
+	return made
 }
 
 func (m *matrix) create(t *testing.T, r Request, status int) (id string) {

@@ -54,11 +54,8 @@ func TestRefusedLogins(t *testing.T) {
 			w.sim.SetFaults(wasim.FaultPlan{Login: func(string, uint16) *wasim.LoginFault { return &c.fault }})
 			before := len(p.changes())
 			p.ask(messaging.AskRestart)
-			w.eventually(c.want, func() bool {
-				all := p.reasons(before)
-				return len(all) > 1 && all[len(all)-1] == c.want
-			})
-			if diff := cmp.Diff([]string{"connecting", c.want}, p.reasons(before)); diff != "" {
+			w.eventually(c.want, func() bool { return len(p.reasons(before)) > 1 })
+			if diff := cmp.Diff([]string{"connecting", c.want}, p.reasons(before)[:2]); diff != "" { // a short ban may be over already
 				t.Error(diff)
 			}
 			w.sim.SetFaults(wasim.FaultPlan{})
@@ -194,7 +191,7 @@ func TestAReplacedSessionIsNotFoughtFor(t *testing.T) {
 	other.await(messaging.InstanceConnected)
 	p.await(messaging.InstanceDisconnected)
 	pauseFor(3 * quick.ReconnectMax)
-	if last := p.changes()[len(p.changes())-1]; last.Reason != messaging.ReasonStreamReplaced || last.State != messaging.InstanceDisconnected {
+	if last := p.last(); last.Reason != messaging.ReasonStreamReplaced || last.State != messaging.InstanceDisconnected {
 		t.Errorf("%+v", last)
 	}
 	other.close()

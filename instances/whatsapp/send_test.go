@@ -27,7 +27,7 @@ func (w *world) texts(number string) (texts []string) {
 // others.
 func (w *world) reads(number string, want ...string) {
 	w.t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for len(w.texts(number)) < len(want) && time.Now().Before(deadline) {
 		pauseFor(5 * time.Millisecond)
 	}
@@ -40,7 +40,9 @@ func (w *world) reads(number string, want ...string) {
 // and no longer; others go on, the recipient's next message does not pass, and
 // the message comes again under its id.
 func TestALostAckHoldsNobodyForLong(t *testing.T) {
-	w := newWorld(t, quick)
+	timing := quick
+	timing.Ack = 2 * time.Second
+	w := newWorld(t, timing)
 	p := w.linked(ours)
 	p.deliver(p.text(ana, "known"), p.text(beto, "known"))
 	lost, behind, other := p.text(ana, "lost"), p.text(ana, "behind"), p.text(beto, "other")
@@ -50,7 +52,7 @@ func TestALostAckHoldsNobodyForLong(t *testing.T) {
 	}})
 	began := time.Now()
 	o := p.send(lost, behind, other)
-	if took := time.Since(began); took > quick.Ack+quick.Ping {
+	if took := time.Since(began); took > timing.Ack+timing.Ping {
 		t.Errorf("the batch took %s", took)
 	}
 	if o[0].Verdict != messaging.Deferred || o[0].Due.IsZero() || o[1].Verdict != messaging.Deferred || o[2].Verdict != messaging.Accepted {
@@ -137,7 +139,7 @@ func TestRefusalsAreJudgedByTheirCode(t *testing.T) {
 // again, while who did is answered. It ends by itself.
 func TestAReachOutLockHoldsStrangersOnly(t *testing.T) {
 	timing := quick
-	timing.ColdHold = 300 * time.Millisecond
+	timing.ColdHold = 3 * time.Second
 	w := newWorld(t, timing)
 	p := w.linked(ours)
 	id, err := w.sim.Contact(beto).SendText(t.Context(), ours, "hi")
@@ -217,9 +219,7 @@ func TestWithoutAConnectionMessagesWait(t *testing.T) {
 // Ten instances that send at the same instant share one database of sessions;
 // every message can be read by its contact, and so can every answer by us.
 func TestInstancesThatSendTogetherLoseNoSession(t *testing.T) {
-	timing := quick
-	timing.Ack = 5 * time.Second
-	w := newWorld(t, timing)
+	w := newWorld(t, quick)
 	const instances, each = 10, 20
 	answers := w.sim.Contact(ana).AnswerWith(func(r wasim.Received) string { return "re: " + r.Message.GetConversation() })
 	var phones []*phone
@@ -253,15 +253,14 @@ func TestInstancesThatSendTogetherLoseNoSession(t *testing.T) {
 func TestTheWindowFollowsTheRoundTrip(t *testing.T) {
 	w := newWorld(t, whatsapp.Timing{})
 	p := w.linked(ours)
-	for range 20 {
-		p.deliver(p.text(ana, "quick"))
-	}
-	quickWindow := p.channel.Window()
-	w.sim.SetRoundTrip(150 * time.Millisecond)
-	for range 12 {
+	w.sim.SetRoundTrip(300 * time.Millisecond)
+	w.eventually("the window shrinks", func() bool {
 		p.deliver(p.text(ana, "slow"))
-	}
-	if slow := p.channel.Window(); quickWindow <= 4 || slow > 2 {
-		t.Errorf("windows: %d, and %d at 150 ms", quickWindow, slow)
-	}
+		return p.channel.Window() == 1
+	})
+	w.sim.SetRoundTrip(0)
+	w.eventually("the window grows", func() bool {
+		p.deliver(p.text(ana, "quick"))
+		return p.channel.Window() > 2
+	})
 }

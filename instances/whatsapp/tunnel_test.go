@@ -254,7 +254,7 @@ func TestAProxyThatIsAwayIsToldAndTriedAgain(t *testing.T) {
 	phone := w.linked(ours)
 	p.setDown(true)
 	w.eventually("the proxy is missed", func() bool {
-		last := phone.changes()[len(phone.changes())-1]
+		last := phone.last()
 		return last.State == messaging.InstanceDisconnected && last.Reason == messaging.ReasonProxyUnreachable
 	})
 	p.setDown(false)
@@ -263,8 +263,7 @@ func TestAProxyThatIsAwayIsToldAndTriedAgain(t *testing.T) {
 	w.through("http://acme:wrong@" + p.addr)
 	phone.ask(messaging.AskRestart)
 	w.eventually("the refusal is told", func() bool {
-		last := phone.changes()[len(phone.changes())-1]
-		return last.Reason == messaging.ReasonProxyUnreachable && p.refused.Load() > 1
+		return phone.last().Reason == messaging.ReasonProxyUnreachable && p.refused.Load() > 1
 	})
 	if w.dials.Load() != 0 {
 		t.Errorf("%d dials beside the proxy", w.dials.Load())
@@ -281,7 +280,7 @@ func TestAnInstanceWhoseProxyCannotBeReadReachesNobody(t *testing.T) {
 	w.unreadable.Store(true)
 	phone.ask(messaging.AskRestart)
 	w.eventually("it is told", func() bool {
-		return phone.changes()[len(phone.changes())-1].Reason == messaging.ReasonProxyUnreachable
+		return phone.last().Reason == messaging.ReasonProxyUnreachable
 	})
 	if w.dials.Load() != dials {
 		t.Error("it was dialled without the proxy")
@@ -291,7 +290,7 @@ func TestAnInstanceWhoseProxyCannotBeReadReachesNobody(t *testing.T) {
 // A pairing that no code could be shown for did not run out of time.
 func TestAPairingWithoutItsProxySaysSo(t *testing.T) {
 	timing := quick
-	timing.Pairing = 300 * time.Millisecond
+	timing.Pairing = 2 * time.Second // long enough for a dial that is refused
 	w := newWorld(t, timing)
 	w.through("http://127.0.0.1:1")
 	phone := w.instance()
@@ -340,7 +339,7 @@ func TestAProxyThatAnswersNonsenseIsRefused(t *testing.T) {
 			w.through("http://" + p.addr)
 			phone.ask(messaging.AskRestart)
 			w.eventually("it is told", func() bool {
-				return phone.changes()[len(phone.changes())-1].Reason == messaging.ReasonProxyUnreachable
+				return phone.last().Reason == messaging.ReasonProxyUnreachable
 			})
 		})
 	}
@@ -358,7 +357,7 @@ func TestAnHTTPSProxyWithoutAProvenNameHearsNothing(t *testing.T) {
 	w.through(strings.Replace(server.URL, "https://", "https://acme:secret@", 1))
 	phone.ask(messaging.AskRestart)
 	w.eventually("it is told", func() bool {
-		return phone.changes()[len(phone.changes())-1].Reason == messaging.ReasonProxyUnreachable
+		return phone.last().Reason == messaging.ReasonProxyUnreachable
 	})
 	if asked.Load() != 0 {
 		t.Error("a proxy that could not prove its name was asked")

@@ -20,8 +20,13 @@ import (
 	"portaria/wasim"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
+const (
+	// patience is how long a test waits for what must happen.
+	patience = 30 * time.Second
+	// lastClose is how long closing a channel may take: less than any wait of
+	// whatsmeow.
+	lastClose = 15 * time.Second
+)
 
 // The numbers of the stories: ours, and people's.
 const (
@@ -30,9 +35,10 @@ const (
 	beto = "5511988880002"
 )
 
-// quick makes the waits of a story short.
+// quick makes the waits of a story short, but those for answers of the network: a
+// slow machine is no lost acknowledgement.
 var quick = whatsapp.Timing{
-	Ack: time.Second, Ping: time.Second, ReconnectMin: 20 * time.Millisecond, ReconnectMax: 200 * time.Millisecond,
+	Ack: 5 * time.Second, Ping: 5 * time.Second, ReconnectMin: 20 * time.Millisecond, ReconnectMax: 200 * time.Millisecond,
 	RetryMin: 10 * time.Millisecond, RetryMax: 50 * time.Millisecond,
 }
 
@@ -153,7 +159,7 @@ func (p *phone) close() {
 	if err := p.channel.Close(); err != nil {
 		p.w.t.Error(err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > lastClose {
 		p.w.t.Errorf("closing took %s", took)
 	}
 	p.channel = nil
@@ -177,10 +183,7 @@ func (p *phone) await(state messaging.InstanceState) messaging.InstanceChange {
 	p.w.t.Helper()
 	var last messaging.InstanceChange
 	p.w.eventually("the instance is "+string(state), func() bool {
-		changes := p.changes()
-		if len(changes) > 0 {
-			last = changes[len(changes)-1]
-		}
+		last = p.last()
 		return last.State == state
 	})
 	return last
@@ -189,6 +192,14 @@ func (p *phone) await(state messaging.InstanceState) messaging.InstanceChange {
 // changes returns what was recorded of the instance.
 func (p *phone) changes() []messaging.InstanceChange {
 	return records[messaging.InstanceChange](p.w.journal, func(c messaging.InstanceChange) bool { return c.InstanceID == p.facts.ID })
+}
+
+// last returns what was recorded last; nothing if nothing was.
+func (p *phone) last() (last messaging.InstanceChange) {
+	if changes := p.changes(); len(changes) > 0 {
+		last = changes[len(changes)-1]
+	}
+	return last
 }
 
 // states returns the states of the instance, in order.

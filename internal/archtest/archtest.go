@@ -83,6 +83,8 @@ func (f file) breachOfFloors(room, imported string) string {
 	}
 	from, to := floors[room], floors[other]
 	switch {
+	case from == apart && other == toolbox:
+		return ""
 	case to == apart && from != top:
 		return other + " stands apart: only the top floor and tests may use it"
 	case from == apart && to != 1:

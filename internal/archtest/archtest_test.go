@@ -66,6 +66,9 @@ func TestBreachesAreFound(t *testing.T) {
 		{"apart, from the top", "cmd/portaria/wasim.go", "portaria/wasim", ""},
 		{"apart, from the domain", "instances/whatsapp/driver.go", "portaria/wasim", "stands apart"},
 		{"apart, looking up", "wasim/server.go", "portaria/messaging", "stands apart"},
+		{"apart, from apart", "internal/testpg/testpg.go", "portaria/wasim", "stands apart"},
+		{"the toolbox, from apart", "internal/testpg/testpg.go", "portaria/internal/testbin", ""},
+		{"the toolbox, from the domain", "outbox/lane.go", "portaria/internal/testbin", "stands apart"},
 		{"apart, on the ground", "wasim/server.go", "portaria/internal/fault", ""},
 
 		{"the nouns and fault", "messaging/message.go", "portaria/internal/fault", ""},

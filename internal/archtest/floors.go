@@ -38,8 +38,13 @@ var floors = map[string]int{
 
 	"wasim":             apart,
 	"internal/archtest": apart,
+	"internal/testbin":  apart,
 	"internal/testpg":   apart,
 }
+
+// toolbox is the room, apart, that the other rooms apart may use: what brings
+// programs to the tests.
+const toolbox = "internal/testbin"
 
 // fence keeps some imports inside some folders.
 type fence struct {

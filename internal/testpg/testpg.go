@@ -4,12 +4,7 @@
 // It uses the server binaries of the machine, or installs Debian's package
 // when it may, or fails with a sentence that says what to install. The server
 // runs as an unprivileged user on a free loopback port in a temporary folder.
-//
-// It promises that nothing stays behind: a small shell stands between this
-// process and the server and holds the reading end of a pipe. However this
-// process ends, by Stop, by a panic or by kill -9, the pipe closes, and the
-// shell stops the server and removes the folder. (PR_SET_PDEATHSIG would follow
-// the thread that started the server, not the process, and leave the folder.)
+// Nothing stays behind, however this process ends (testbin.Child).
 package testpg
 
 import (
@@ -17,15 +12,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"time"
+
+	"portaria/internal/testbin"
 )
 
 // superuser is the role that initdb makes. Anyone on loopback may use it.
@@ -45,13 +38,14 @@ type Options struct {
 // called from several goroutines.
 type Server struct {
 	address *url.URL
-	process *process // nil when somebody else runs the server
+	dir     string         // of the server, while this process runs it
+	child   *testbin.Child // nil when somebody else runs the server
 }
 
 // Start brings a server up. The context bounds the start only; the server
 // runs until Stop or until this process ends.
 func Start(ctx context.Context, opts Options) (*Server, error) {
-	bin, err := machine().serverBinaries(ctx)
+	bin, err := serverBinaries(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -69,21 +63,21 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	return nil, err
 }
 
-func start(ctx context.Context, bin string, user *account, opts Options) (*Server, error) {
+func start(ctx context.Context, bin string, user testbin.Account, opts Options) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	dir, err := newFolder(user)
+	dir, err := user.Folder("portaria-pg-")
 	if err != nil {
 		return nil, err
 	}
 	if err := initDB(ctx, bin, dir, user); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	port, err := freePort(ctx)
+	port, err := testbin.FreePort(ctx)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	p, err := launch(bin, dir, port, user, opts)
+	child, err := launch(bin, dir, port, user, opts)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -92,7 +86,7 @@ func start(ctx context.Context, bin string, user *account, opts Options) (*Serve
 			Scheme: "postgres", User: url.User(superuser), Host: net.JoinHostPort("127.0.0.1", port),
 			Path: "/postgres", RawQuery: "sslmode=disable",
 		},
-		process: p,
+		dir: dir, child: child,
 	}
 	if err := s.awaitReady(ctx); err != nil {
 		s.Stop()
@@ -107,8 +101,8 @@ func (s *Server) URL() string { return s.address.String() }
 // Stop ends the server, removes its folder and waits for both. It may be
 // called more than once, and does nothing to a server that somebody else runs.
 func (s *Server) Stop() {
-	if s.process != nil {
-		s.process.stop()
+	if s.child != nil {
+		s.child.Stop()
 	}
 }
 
@@ -120,14 +114,14 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	var last error
 	for {
 		select {
-		case <-s.process.done:
-			return fmt.Errorf("%w: %s", errExited, s.process.log)
+		case <-s.child.Done():
+			return fmt.Errorf("%w: %s", errExited, s.child.Words())
 		case <-ctx.Done():
-			return fmt.Errorf("testpg: PostgreSQL did not answer: %w: %s", errors.Join(ctx.Err(), last), s.process.log)
+			return fmt.Errorf("testpg: PostgreSQL did not answer: %w: %s", errors.Join(ctx.Err(), last), s.child.Words())
 		case <-tick.C:
 		}
-		var data string
-		if data, last = s.dataDirectory(ctx); last == nil && data == s.process.data() {
+		var at string
+		if at, last = s.dataDirectory(ctx); last == nil && at == data(s.dir) {
 			return nil
 		}
 	}
@@ -146,56 +140,16 @@ func (s *Server) dataDirectory(ctx context.Context) (dir string, err error) {
 // errExited says that the server ended before it answered.
 var errExited = errors.New("testpg: PostgreSQL ended at once")
 
-// process is the shell that keeps one server, and the pipe that keeps the shell.
-type process struct {
-	dir  string
-	log  *tail
-	done chan struct{} // closed when server and shell have ended
-
-	once  sync.Once
-	leash io.Closer
-}
-
-// keeper runs the server and waits until it ends or standard input closes,
-// then removes the folder. "read" is built in, so no second process waits.
-const keeper = `
-folder=$1; shift
-exec 3<&0
-"$@" </dev/null 3<&- &
-server=$!
-{ read -r _ <&3; kill -QUIT "$server"; } &
-watcher=$!
-wait "$server"
-kill "$watcher" 2>/dev/null
-cd / && rm -rf "$folder"
-`
-
-func launch(bin, dir, port string, user *account, opts Options) (*process, error) {
-	held, leash, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("testpg: %w", err)
-	}
-	defer held.Close()
-	p := &process{dir: dir, log: new(tail), done: make(chan struct{}), leash: leash}
-	args := append([]string{"-c", keeper, "testpg", dir}, serverCommand(bin, dir, port, opts)...)
-	cmd := exec.Command("/bin/sh", args...) //nolint:noctx // it outlives the context of its start
-	cmd.Dir, cmd.Env = dir, user.environment()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = held, p.log, p.log
-	// A group of its own: Ctrl-C in a terminal is for the tests to handle.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: user.credential}
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("testpg: start PostgreSQL: %w", err), leash.Close())
-	}
-	go func() {
-		defer close(p.done)
-		_ = cmd.Wait() // a server that was told to end tells nothing by its status
-	}()
-	return p, nil
+func launch(bin, dir, port string, user testbin.Account, opts Options) (*testbin.Child, error) {
+	return testbin.Start(testbin.Command{
+		Args: serverCommand(bin, dir, port, opts), Account: user, Folder: dir, Scratch: true,
+		Signal: "QUIT", // which ends PostgreSQL at once
+	})
 }
 
 func serverCommand(bin, dir, port string, opts Options) []string {
 	command := []string{
-		filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"),
+		filepath.Join(bin, "postgres"), "-D", data(dir),
 		"-c", "listen_addresses=127.0.0.1", "-c", "port=" + port,
 		"-c", "unix_socket_directories=" + dir,
 		"-c", "max_connections=200",
@@ -207,19 +161,5 @@ func serverCommand(bin, dir, port string, opts Options) []string {
 	return command
 }
 
-func (p *process) data() string { return filepath.Join(p.dir, "data") }
-
-func (p *process) stop() {
-	p.once.Do(func() { _ = p.leash.Close() }) // closing a pipe's end does not fail
-	<-p.done
-}
-
-func freePort(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("testpg: free port: %w", err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
-}
+// data is the folder of the database, which lies in the server's.
+func data(dir string) string { return filepath.Join(dir, "data") }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +33,7 @@ func child() int {
 		os.Stderr.WriteString(err.Error())
 		return 1
 	}
-	os.Stdout.WriteString(s.process.dir + " " + s.address.Host + "\n")
+	os.Stdout.WriteString(s.dir + " " + s.address.Host + "\n")
 	select {}
 }
 
@@ -95,7 +94,7 @@ func silent(t *testing.T, host string) bool {
 // port nor its folder is there.
 func TestServerIsUnprivilegedAndLeavesNothing(t *testing.T) {
 	s := start1(t, Options{})
-	info, err := os.Stat(s.process.data())
+	info, err := os.Stat(data(s.dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,8 +109,8 @@ func TestServerIsUnprivilegedAndLeavesNothing(t *testing.T) {
 	}
 	s.Stop()
 	s.Stop() // twice is allowed
-	if !gone(s.process.dir) {
-		t.Errorf("%s is still there", s.process.dir)
+	if !gone(s.dir) {
+		t.Errorf("%s is still there", s.dir)
 	}
 	if !silent(t, s.address.Host) {
 		t.Errorf("%s still listens", s.address.Host)
@@ -220,33 +219,5 @@ func TestAttachSaysWhatItWants(t *testing.T) {
 		if _, err := Attach(address); err == nil || !strings.Contains(err.Error(), "postgres://") {
 			t.Errorf("Attach(%q) = %v, want a sentence with an example", address, err)
 		}
-	}
-}
-
-// TestFolderParentIsReachable: a root shell often has a TMPDIR that only root
-// may enter; the server could not start there.
-func TestFolderParentIsReachable(t *testing.T) {
-	locked := filepath.Join(t.TempDir(), "locked")
-	if err := os.Mkdir(locked, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("TMPDIR", locked)
-	if got := folderParent(&account{credential: &syscall.Credential{Uid: 65534}}); got != "/tmp" {
-		t.Errorf("for another user: %s, want /tmp", got)
-	}
-	if got := folderParent(&account{}); got != locked {
-		t.Errorf("for this user: %s, want %s", got, locked)
-	}
-}
-
-// TestTailKeepsTheLastWords: the reason of a failed start is at the end.
-func TestTailKeepsTheLastWords(t *testing.T) {
-	log := new(tail)
-	for range 3 {
-		_, _ = log.Write([]byte(strings.Repeat("x", tailBytes)))
-	}
-	_, _ = log.Write([]byte("FATAL: no room\n"))
-	if got := log.String(); len(got) > tailBytes || !strings.HasSuffix(got, "FATAL: no room") {
-		t.Errorf("kept %d bytes ending in %q", len(got), got[len(got)-20:])
 	}
 }

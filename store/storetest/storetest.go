@@ -6,9 +6,11 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
+	"portaria/events/webhooks"
 	"portaria/internal/testpg"
 	"portaria/messaging"
 	"portaria/store"
@@ -93,5 +95,55 @@ func Message(i messaging.Instance, to, text string) messaging.Message {
 		Content:  messaging.Content{Kind: messaging.KindText, Text: &messaging.Text{Body: text}},
 		Priority: messaging.Normal, WAMessageID: messaging.NewWAMessageID(), KeyID: "key_test", Lineage: "key_test",
 		CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour), State: messaging.State{Status: messaging.StatusQueued},
+	}
+}
+
+// NewEndpoint makes an enabled endpoint for all events of a tenancy's world that
+// is not stored.
+func NewEndpoint(tenancy messaging.Tenancy) webhooks.Endpoint {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	return webhooks.Endpoint{
+		Webhook: messaging.Webhook{
+			ID: messaging.NewID(messaging.WebhookPrefix, now), WorkspaceID: tenancy.Workspace(), Environment: tenancy.Environment(),
+			URL: "https://example.com/hook", Events: []string{"*"}, Chats: messaging.AllChats, Enabled: true, CreatedAt: now,
+		},
+		Secret: "sealed",
+	}
+}
+
+// Endpoint stores an endpoint like NewEndpoint's, after change has altered it.
+func Endpoint(t testing.TB, s *store.Store, tenancy messaging.Tenancy, change ...func(*webhooks.Endpoint)) webhooks.Endpoint {
+	t.Helper()
+	e := NewEndpoint(tenancy)
+	for _, f := range change {
+		f(&e)
+	}
+	if err := s.InsertEndpoint(context.Background(), e, nil); err != nil {
+		t.Fatalf("insert endpoint: %v", err)
+	}
+	return e
+}
+
+// Deliveries returns all deliveries of an endpoint, oldest first.
+func Deliveries(t testing.TB, s *store.Store, e webhooks.Endpoint) []webhooks.Delivery {
+	t.Helper()
+	tenancy := messaging.NewTenancy(e.WorkspaceID, e.Environment, messaging.AllInstances())
+	found, err := s.Deliveries(context.Background(), tenancy, e.ID, webhooks.DeliveryFilter{}, messaging.Page{Limit: 1_000_000})
+	if err != nil {
+		t.Fatalf("deliveries: %v", err)
+	}
+	slices.Reverse(found)
+	return found
+}
+
+// Called records a call to an instance at a time: one event.
+func Called(t testing.TB, s *store.Store, i messaging.Instance, at time.Time) {
+	t.Helper()
+	c := messaging.CallReceived{
+		WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID,
+		Call: messaging.Call{ID: messaging.NewWAMessageID(), From: messaging.Address{WAID: "15555550001@" + messaging.UserServer}, At: at},
+	}
+	if err := s.Report(context.Background(), c); err != nil {
+		t.Fatalf("report a call: %v", err)
 	}
 }

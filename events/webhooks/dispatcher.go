@@ -1,0 +1,330 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"portaria/internal/fault"
+	"portaria/internal/guard"
+	"portaria/internal/seal"
+	"portaria/messaging"
+)
+
+// sideBySide is how many deliveries of one endpoint are tried at once, and
+// failuresToDoubt how many failures in a row make it one at a time, until a
+// success: a dead endpoint must cost little.
+const (
+	sideBySide      = 10
+	failuresToDoubt = 5
+)
+
+// maxReads bounds the lanes that read the database at once.
+const maxReads = 8
+
+// DispatcherOptions are what a dispatcher is made of. All fields but AllowHTTP,
+// Logger, Alone and Timings must be set.
+type DispatcherOptions struct {
+	Queue     Queue
+	Nodes     Nodes
+	Box       *seal.Box
+	Guard     *guard.Guard
+	AllowHTTP bool // http URLs are posted to as well
+	// Clock returns the clock of a world: it says when a try is due. What a
+	// receiver sees, as webhook-timestamp, is the machine's time.
+	Clock func(messaging.World) messaging.Clock
+	// Render makes the body of an event; it must not change with time, for each
+	// try posts it anew.
+	Render  func(messaging.Event) ([]byte, error)
+	Logger  *slog.Logger // nil: none
+	Alone   bool         // no other process works on this database
+	Version string       // as shown in the User-Agent
+	Timings Timings      // zero fields have their usual values
+}
+
+// Timings are the times that a dispatcher works by, all of the machine.
+type Timings struct {
+	Poll  time.Duration // between two looks whether an endpoint has changed: 250 ms
+	Adopt time.Duration // between two looks for what others have left: 1 s
+	Renew time.Duration // between two renewals of the node's claims: 3 s
+	Lease time.Duration // how long these hold: 15 s
+	Dial  time.Duration // bounds a dial, and then a TLS handshake: 5 s
+	Post  time.Duration // bounds a try as a whole: 15 s
+	Grace time.Duration // what tries in hand may still take when Run is to end, and again their records: 2 s
+	Retry time.Duration // the wait when the store has failed, growing when it fails again: 200 ms
+	Read  time.Duration // the least time between two reads of an endpoint's queue: 10 ms
+}
+
+func (t Timings) orUsual() Timings {
+	for field, usual := range map[*time.Duration]time.Duration{
+		&t.Poll: 250 * time.Millisecond, &t.Adopt: time.Second, &t.Renew: 3 * time.Second, &t.Lease: 15 * time.Second,
+		&t.Dial: 5 * time.Second, &t.Post: 15 * time.Second, &t.Grace: 2 * time.Second,
+		&t.Retry: 200 * time.Millisecond, &t.Read: 10 * time.Millisecond,
+	} {
+		if *field == 0 {
+			*field = usual
+		}
+	}
+	return t
+}
+
+// Dispatcher delivers what is queued. It is safe for concurrent use.
+type Dispatcher struct {
+	queue   Queue
+	nodes   Nodes
+	box     *seal.Box
+	clock   func(messaging.World) messaging.Clock
+	log     *slog.Logger
+	alone   bool
+	timings Timings
+	poster  poster
+	bodies  *bodies
+	reads   *semaphore.Weighted
+
+	node  string
+	lease atomic.Pointer[time.Time] // when the node's claims end; nil: it has none
+	loads atomic.Int64              // how many reads of all endpoints have begun
+	looks chan struct{}             // holds a token when the endpoints should be looked at
+
+	// ctx ends when nothing new may begin, posting when tries in hand are cut
+	// short, recording when results that the store does not take are given up.
+	ctx, posting, recording    context.Context
+	stop, cutPosts, cutRecords context.CancelFunc
+	work                       sync.WaitGroup
+
+	mu       sync.Mutex
+	started  bool
+	stopped  bool
+	settled  bool                // what an earlier process left has been looked at
+	lanes    map[string]*lane    // by webhook
+	changes  int64            // counts Changed
+	stale    map[string]int64 // webhooks that were changed, or were not there when they had something to deliver: by which of the changes
+	active   map[string]int      // running lanes by workspace, of test worlds
+	watchers int                 // how many wait for rested
+	rested   chan struct{}       // closed, and made anew, when a lane has come to rest
+}
+
+var _ messaging.Sink = (*Dispatcher)(nil)
+
+// NewDispatcher returns a dispatcher that has begun nothing. It fails when a
+// part is missing.
+func NewDispatcher(o DispatcherOptions) (*Dispatcher, error) {
+	if o.Queue == nil || o.Nodes == nil || o.Box == nil || o.Guard == nil || o.Clock == nil || o.Render == nil {
+		return nil, errors.New("webhooks: a dispatcher needs a queue, nodes, a box, a guard, a clock and a renderer")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Dispatcher{
+		queue: o.Queue, nodes: o.Nodes, box: o.Box, clock: o.Clock, log: o.Logger, alone: o.Alone, timings: o.Timings.orUsual(),
+		bodies: newBodies(o.Queue, o.Render, o.Logger), reads: semaphore.NewWeighted(maxReads),
+		node: messaging.NewID(nodePrefix, time.Now()), looks: make(chan struct{}, 1),
+		lanes: make(map[string]*lane), stale: make(map[string]int64), active: make(map[string]int), rested: make(chan struct{}),
+	}
+	d.poster = poster{
+		transport: newTransport(o.Guard, d.timings.Dial), patience: d.timings.Post, allowHTTP: o.AllowHTTP,
+		userAgent: "Portaria-Webhooks/" + o.Version,
+	}
+	d.ctx, d.stop = context.WithCancel(context.Background())
+	d.posting, d.cutPosts = context.WithCancel(context.Background())
+	d.recording, d.cutRecords = context.WithCancel(context.Background())
+	return d, nil
+}
+
+// Node returns the name that this process has drawn for itself: the store must
+// be told it before the first event is written.
+func (d *Dispatcher) Node() string { return d.node }
+
+// Tell implements messaging.Sink. What is to be delivered comes by Queued.
+func (*Dispatcher) Tell([]messaging.Event) {}
+
+// Queued hears for which webhooks deliveries have been committed. It does not
+// block.
+func (d *Dispatcher) Queued(webhookIDs []string) {
+	for _, id := range webhookIDs {
+		d.mu.Lock()
+		l, ok := d.lanes[id]
+		d.mu.Unlock()
+		if ok {
+			l.wake()
+		} else {
+			d.Changed(id)
+		}
+	}
+}
+
+// Changed hears that a webhook was changed by this process, so that it counts
+// at once, and before Idle returns. It does not block.
+func (d *Dispatcher) Changed(webhookID string) {
+	d.mu.Lock()
+	if !d.stopped {
+		d.changes++
+		d.stale[webhookID] = d.changes
+	}
+	d.mu.Unlock()
+	d.lookSoon()
+}
+
+func (d *Dispatcher) lookSoon() {
+	select {
+	case d.looks <- struct{}{}:
+	default:
+	}
+}
+
+// Run implements messaging.Sink. It delivers until ctx ends, lets what is in
+// hand finish for a moment, and gives up the node's claims. It may be called
+// once.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	d.mu.Lock()
+	again := d.started
+	d.started = true
+	d.mu.Unlock()
+	if again {
+		return errors.New("webhooks: the dispatcher has run already")
+	}
+	var renewals sync.WaitGroup
+	renewals.Go(func() { d.renewals(ctx) })
+	d.watch(ctx)
+	d.end()
+	renewals.Wait()
+	return d.leave(context.WithoutCancel(ctx))
+}
+
+// end lets what is in hand finish, but not for long.
+func (d *Dispatcher) end() {
+	d.mu.Lock()
+	d.stopped = true
+	d.mu.Unlock()
+	d.stop()
+	cut := time.AfterFunc(d.timings.Grace, d.cutPosts)
+	defer cut.Stop()
+	give := time.AfterFunc(2*d.timings.Grace, d.cutRecords)
+	defer give.Stop()
+	for _, l := range d.allLanes() {
+		l.ring()
+	}
+	d.work.Wait()
+	d.cutPosts()
+	d.cutRecords()
+	for _, l := range d.allLanes() {
+		l.disarm()
+	}
+	d.poster.transport.CloseIdleConnections()
+}
+
+// Idle implements messaging.Sink: it waits until nothing of a workspace's test
+// world is in hand, or due by its clock. Fault: fault.ErrShuttingDown.
+func (d *Dispatcher) Idle(ctx context.Context, workspace string) error {
+	d.mu.Lock()
+	d.watchers++
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		d.watchers--
+		d.mu.Unlock()
+	}()
+	for {
+		d.mu.Lock()
+		rested := d.rested
+		d.mu.Unlock()
+		if d.idle(workspace) {
+			return nil
+		}
+		select {
+		case <-rested:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.ctx.Done():
+			return fault.ErrShuttingDown
+		}
+	}
+}
+
+// idle reports whether a test world is at rest in this moment.
+func (d *Dispatcher) idle(workspace string) bool {
+	if !d.alive() && d.waitsForLease(workspace) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return true
+	}
+	return (d.settled || !d.started) && len(d.stale) == 0 && d.active[workspace] == 0
+}
+
+// waitsForLease reports whether a test world has work that nobody may begin.
+func (d *Dispatcher) waitsForLease(workspace string) bool {
+	for _, l := range d.allLanes() {
+		if l.world.WorkspaceID == workspace && l.world.Environment == messaging.Test && l.waits() {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *Dispatcher) allLanes() []*lane {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	lanes := make([]*lane, 0, len(d.lanes))
+	for _, l := range d.lanes {
+		lanes = append(lanes, l)
+	}
+	return lanes
+}
+
+// goRun starts a lane's goroutine; false when the dispatcher is stopping.
+func (d *Dispatcher) goRun(l *lane) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return false
+	}
+	if l.world.Environment == messaging.Test {
+		d.active[l.world.WorkspaceID]++
+	}
+	d.work.Go(l.run)
+	return true
+}
+
+func (d *Dispatcher) laneDone(l *lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l.world.Environment == messaging.Test {
+		if d.active[l.world.WorkspaceID]--; d.active[l.world.WorkspaceID] == 0 {
+			delete(d.active, l.world.WorkspaceID)
+		}
+	}
+	d.tellRested()
+}
+
+// tellRested has those who wait for rest look again. d.mu is held.
+func (d *Dispatcher) tellRested() {
+	if d.watchers > 0 {
+		close(d.rested)
+		d.rested = make(chan struct{})
+	}
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// roundTripper is what posts: an *http.Transport, but for tests.
+type roundTripper interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}

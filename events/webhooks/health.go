@@ -1,0 +1,144 @@
+package webhooks
+
+import (
+	"context"
+	"time"
+)
+
+// An endpoint that has been failing for a minute is shown as such; one that has
+// been for five days is switched off. Both by its world's time.
+const (
+	noteAfter = time.Minute
+	giveUp    = 5 * 24 * time.Hour
+)
+
+// health is what a lane knows of how its endpoint does. The lane's lock guards
+// it.
+type health struct {
+	failures int       // in a row
+	since    time.Time // the first of them; zero: the last try succeeded
+	noted    time.Time // since, as the store has it
+	noting   bool      // the store is being told
+
+	off    bool  // the endpoint is being switched off, or has been: no other try
+	offFor int64 // until a read of all endpoints that began after this one says otherwise
+}
+
+// sideBySide is how many deliveries may be tried at once.
+func (h *health) sideBySide() int {
+	if h.failures >= failuresToDoubt {
+		return 1
+	}
+	return sideBySide
+}
+
+// follow takes what another process, or the one before, has found out.
+func (h *health) follow(before, now *target, load int64) {
+	if load > h.offFor {
+		h.off = false
+	}
+	if before != nil && before.FailingSince.Equal(now.FailingSince) {
+		return // and so no news: ours may be newer
+	}
+	h.since, h.noted = now.FailingSince, now.FailingSince
+	h.failures = 0
+	if !h.since.IsZero() {
+		h.failures = failuresToDoubt
+	}
+}
+
+// succeeded notes a success.
+func (h *health) succeeded() { h.failures, h.since = 0, time.Time{} }
+
+// failed notes a failure at a time of the world. It reports whether the
+// endpoint is to be given up.
+func (h *health) failed(at time.Time) (hopeless bool) {
+	h.failures++
+	if h.since.IsZero() {
+		h.since = at
+	}
+	return at.Sub(h.since) >= giveUp
+}
+
+// toNote is what the store should say at a time of the world.
+func (h *health) toNote(at time.Time) time.Time {
+	if h.since.IsZero() || at.Sub(h.since) < noteAfter && !h.noted.Equal(h.since) {
+		return time.Time{}
+	}
+	return h.since
+}
+
+// note has the store say since when the endpoint has been failing, if that has
+// changed. l.mu is held.
+func (l *lane) note() {
+	if l.health.noting || l.target == nil || l.health.noted.Equal(l.health.toNote(l.clock.Now())) {
+		return
+	}
+	l.health.noting = true
+	l.d.work.Go(l.tellHealth)
+}
+
+// tellHealth tells the store until it says what the lane knows, so that a
+// failure and a success that are near each other are told in their order.
+func (l *lane) tellHealth() {
+	for wait := l.d.timings.Retry; ; {
+		t, want, news := l.toTell()
+		if !news {
+			return
+		}
+		err := l.d.queue.SetFailing(l.d.recording, t.Endpoint, want)
+		if err == nil {
+			l.mu.Lock()
+			l.health.noted = want
+			l.mu.Unlock()
+			continue
+		}
+		l.d.log.Error("health of a webhook not noted, trying again", "webhook", l.id, "error", err)
+		pause(l.d.recording, wait)
+		wait = min(2*wait, maxRetry)
+	}
+}
+
+// toTell returns what the store does not say yet. When there is nothing, or the
+// dispatcher ends, the telling ends.
+func (l *lane) toTell() (t *target, want time.Time, news bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	want = l.health.toNote(l.clock.Now())
+	if l.target != nil && !l.health.noted.Equal(want) && l.d.recording.Err() == nil {
+		return l.target, want, true
+	}
+	l.health.noting = false
+	l.ring()
+	return nil, time.Time{}, false
+}
+
+// switchOff disables the endpoint for a reason.
+func (l *lane) switchOff(t *target, reason string) {
+	err := l.d.persist("webhook not disabled, trying again", l.id, func(ctx context.Context) error {
+		return l.d.queue.Disable(ctx, t.Endpoint, reason, l.clock.Now())
+	})
+	if err == nil {
+		l.d.log.Warn("webhook disabled", "webhook", l.id, "reason", reason)
+	}
+	l.mu.Lock()
+	l.health.offFor = l.d.loads.Load()
+	l.mu.Unlock()
+	l.d.lookSoon()
+}
+
+// maxRetry bounds the wait between two tries to tell the store something.
+const maxRetry = 5 * time.Second
+
+// persist does something until it succeeds, more slowly the more often it
+// fails. It returns the last error when the dispatcher ends first.
+func (d *Dispatcher) persist(what, webhook string, do func(context.Context) error) error {
+	for wait := d.timings.Retry; ; wait = min(2*wait, maxRetry) {
+		err := do(d.recording)
+		if err == nil || d.recording.Err() != nil {
+			return err
+		}
+		d.log.Error(what, "webhook", webhook, "error", err)
+		pause(d.recording, wait)
+	}
+}

@@ -1,0 +1,26 @@
+package store_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	"portaria/store"
+)
+
+// change runs a statement on a store's database behind its back.
+func change(t *testing.T, o store.Options, statement string) {
+	t.Helper()
+	driver, address := "sqlite", "file:"+filepath.Join(o.DataDir, "portaria.db")+"?_pragma=busy_timeout(10000)"
+	if o.DatabaseURL != "" {
+		driver, address = "postgres", o.DatabaseURL
+	}
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
