@@ -9,4 +9,5 @@ const (
 	liveSends   = 200
 	liveInbound = 100
 	liveMany    = 10
+	hookedSends = 100
 )

@@ -10,4 +10,6 @@ const (
 	liveSends   = 1000
 	liveInbound = 500
 	liveMany    = 100
+	// hookedSends is how many messages are told to webhooks, with four events each.
+	hookedSends = 500
 )

@@ -51,7 +51,7 @@ func TestKillingTheServerDuringSendsLosesAndDoublesNothing(t *testing.T) {
 					g.start()
 				}
 			}()
-			sent := sendFromAll(t, g, key, names, &accepted)
+			sent := sendFromAll(t, g, key, names, crashSends, &accepted)
 			<-killer
 
 			g.waitForAll(key, crashSends+crashBacklog, "read")
@@ -85,9 +85,9 @@ func scheduleBacklog(t *testing.T, g *gatewayProcess, key string) map[string][]s
 	return map[string][]string{instance: ids}
 }
 
-// sendFromAll sends crashSends messages, each instance's one after another, and
+// sendFromAll sends so many messages, each instance's one after another, and
 // returns the ids in the order of their answers, by instance.
-func sendFromAll(t *testing.T, g *gatewayProcess, key string, names []string, accepted *atomic.Int64) map[string][]string {
+func sendFromAll(t *testing.T, g *gatewayProcess, key string, names []string, sends int, accepted *atomic.Int64) map[string][]string {
 	t.Helper()
 	var mu sync.Mutex
 	sent := make(map[string][]string)
@@ -96,7 +96,7 @@ func sendFromAll(t *testing.T, g *gatewayProcess, key string, names []string, ac
 		wg.Go(func() {
 			var ids []string
 			var instance string
-			for n := range crashSends / len(names) {
+			for n := range sends / len(names) {
 				var m struct {
 					ID         string `json:"id"`
 					InstanceID string `json:"instance_id"`

@@ -188,7 +188,8 @@ func TestListenEndsWhenTheServerRefusesForGood(t *testing.T) {
 		{"no such instance", []func(http.ResponseWriter, func()){refuseStream(404, "INSTANCE_NOT_FOUND")}, "portaria: No. (INSTANCE_NOT_FOUND)"},
 		{"unavailable from the start", []func(http.ResponseWriter, func()){refuseStream(503, "UNAVAILABLE")}, "portaria: No. (UNAVAILABLE)"},
 		{
-			"no Portaria", []func(http.ResponseWriter, func()){func(w http.ResponseWriter, _ func()) { fmt.Fprint(w, "<html>") }},
+			"no Portaria",
+			[]func(http.ResponseWriter, func()){func(w http.ResponseWriter, _ func()) { fmt.Fprint(w, "<html>") }},
 			"(NOT_PORTARIA)",
 		},
 	} {

@@ -290,16 +290,16 @@ func TestSnippetsVerifyRealDeliveries(t *testing.T) {
 			address, program := s.start(t, endpoint.Secret)
 			w.leadTo(address)
 			g.do(key, http.MethodPost, "/v1/instances/shop/messages?wait=delivered", `{"to":"+15005550006","text":"Olá, João 👋"}`, http.StatusOK, nil)
-			real := w.find(t, "message.delivered", 0)
-			if real.status != http.StatusNoContent {
-				t.Errorf("a real delivery is answered with %d; want 204. The receiver said:\n%s", real.status, program.Words())
+			genuine := w.find(t, "message.delivered", 0)
+			if genuine.status != http.StatusNoContent {
+				t.Errorf("a real delivery is answered with %d; want 204. The receiver said:\n%s", genuine.status, program.Words())
 			}
-			if id := real.header.Get(webhooks.HeaderID); !waitUntil(t, time.Minute, func() bool {
+			if id := genuine.header.Get(webhooks.HeaderID); !waitUntil(t, time.Minute, func() bool {
 				return strings.Contains(program.Words(), id+" message.delivered")
 			}) {
 				t.Errorf("the receiver does not tell of %s; it said:\n%s", id, program.Words())
 			}
-			forgeries(t, address, endpoint.Secret, real)
+			forgeries(t, address, endpoint.Secret, genuine)
 
 			// While a secret is replaced, the receiver that has the old one goes on.
 			g.do(key, http.MethodPost, "/v1/webhooks/"+endpoint.ID+"/rotate-secret", `{"grace":"1h"}`, http.StatusOK, nil)
@@ -315,15 +315,15 @@ func TestSnippetsVerifyRealDeliveries(t *testing.T) {
 
 // forgeries are made of a real delivery. What is signed rightly and now is
 // accepted, to show that the rest is refused for what is wrong with it.
-func forgeries(t *testing.T, address, secretText string, real passedOn) {
+func forgeries(t *testing.T, address, secretText string, genuine passedOn) {
 	t.Helper()
 	secret, err := webhooks.ParseSecret(secretText)
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := real.header.Get(webhooks.HeaderID)
+	id := genuine.header.Get(webhooks.HeaderID)
 	with := func(pairs ...string) http.Header {
-		h := real.header.Clone()
+		h := genuine.header.Clone()
 		for i := 0; i < len(pairs); i += 2 {
 			h.Set(pairs[i], pairs[i+1])
 		}
@@ -331,12 +331,12 @@ func forgeries(t *testing.T, address, secretText string, real passedOn) {
 	}
 	signed := func(by webhooks.Secret, off time.Duration) http.Header {
 		at := time.Now().Add(off)
-		return with(webhooks.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10), webhooks.HeaderSignature, webhooks.Sign(by, id, at, real.body))
+		return with(webhooks.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10), webhooks.HeaderSignature, webhooks.Sign(by, id, at, genuine.body))
 	}
-	changed := bytes.Replace(real.body, []byte("Jo"), []byte("jo"), 1)
-	unsigned := real.header.Clone()
+	changed := bytes.Replace(genuine.body, []byte("Jo"), []byte("jo"), 1)
+	unsigned := genuine.header.Clone()
 	unsigned.Del(webhooks.HeaderSignature)
-	signature := real.header.Get(webhooks.HeaderSignature)
+	signature := genuine.header.Get(webhooks.HeaderSignature)
 	const accepted, refused = http.StatusNoContent, http.StatusUnauthorized
 	for _, c := range []struct {
 		name   string
@@ -344,22 +344,22 @@ func forgeries(t *testing.T, address, secretText string, real passedOn) {
 		body   []byte
 		want   int
 	}{
-		{"the same once more", real.header, real.body, accepted},
-		{"signed now", signed(secret, 0), real.body, accepted},
-		{"signed four minutes ago", signed(secret, -4*time.Minute), real.body, accepted},
-		{"signed twice", with(webhooks.HeaderSignature, "v1,bm90aGluZw== v2,x "+signature), real.body, accepted},
-		{"a changed byte", real.header, changed, refused},
-		{"a byte more", real.header, append(slices.Clone(real.body), ' '), refused},
-		{"an old timestamp", signed(secret, -6*time.Minute), real.body, refused},
-		{"a timestamp to come", signed(secret, 6*time.Minute), real.body, refused},
-		{"another timestamp", with(webhooks.HeaderTimestamp, strconv.FormatInt(time.Now().Unix()+9, 10)), real.body, refused},
-		{"no number", with(webhooks.HeaderTimestamp, "now"), real.body, refused},
-		{"an endless number", with(webhooks.HeaderTimestamp, strings.Repeat("9", 5000)), real.body, refused},
-		{"another id", with(webhooks.HeaderID, "evt_other"), real.body, refused},
-		{"another secret", signed(webhooks.NewSecret(), 0), real.body, refused},
-		{"no signature", unsigned, real.body, refused},
-		{"another scheme", with(webhooks.HeaderSignature, strings.Replace(signature, "v1,", "v1a,", 1)), real.body, refused},
-		{"not in ASCII", with(webhooks.HeaderSignature, "v1,Olá\xff"), real.body, refused},
+		{"the same once more", genuine.header, genuine.body, accepted},
+		{"signed now", signed(secret, 0), genuine.body, accepted},
+		{"signed four minutes ago", signed(secret, -4*time.Minute), genuine.body, accepted},
+		{"signed twice", with(webhooks.HeaderSignature, "v1,bm90aGluZw== v2,x "+signature), genuine.body, accepted},
+		{"a changed byte", genuine.header, changed, refused},
+		{"a byte more", genuine.header, append(slices.Clone(genuine.body), ' '), refused},
+		{"an old timestamp", signed(secret, -6*time.Minute), genuine.body, refused},
+		{"a timestamp to come", signed(secret, 6*time.Minute), genuine.body, refused},
+		{"another timestamp", with(webhooks.HeaderTimestamp, strconv.FormatInt(time.Now().Unix()+9, 10)), genuine.body, refused},
+		{"no number", with(webhooks.HeaderTimestamp, "now"), genuine.body, refused},
+		{"an endless number", with(webhooks.HeaderTimestamp, strings.Repeat("9", 5000)), genuine.body, refused},
+		{"another id", with(webhooks.HeaderID, "evt_other"), genuine.body, refused},
+		{"another secret", signed(webhooks.NewSecret(), 0), genuine.body, refused},
+		{"no signature", unsigned, genuine.body, refused},
+		{"another scheme", with(webhooks.HeaderSignature, strings.Replace(signature, "v1,", "v1a,", 1)), genuine.body, refused},
+		{"not in ASCII", with(webhooks.HeaderSignature, "v1,Olá\xff"), genuine.body, refused},
 		{"nothing", http.Header{}, nil, refused},
 	} {
 		if got, err := repost(t.Context(), address, c.header, c.body); err != nil || got != c.want {
