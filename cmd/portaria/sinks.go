@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"portaria/events/stream"
 	"portaria/events/webhooks"
 	"portaria/gateway"
+	"portaria/internal/fault"
 	"portaria/internal/guard"
 	"portaria/internal/seal"
 	"portaria/messaging"
@@ -51,6 +53,9 @@ func (a *app) newSinks(o appOptions) error {
 		return nil
 	}
 	nats, err := natssink.New(natssink.Options{Store: a.store, URL: o.sinks.natsURL, Render: render, Logger: o.log})
+	if errors.Is(err, natssink.ErrURL) {
+		return fault.Fields{{Field: "PORTARIA_NATS_URL", Rule: "format", Message: "must be like nats://host:4222 or tls://user:password@host:4222"}}.Err()
+	}
 	if err != nil {
 		return err
 	}

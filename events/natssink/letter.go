@@ -49,7 +49,12 @@ func (s *Sink) write(events []messaging.Event) []letter {
 // subject is <prefix>.<environment>.<workspace>.<instance or _>.<event type>.
 // The type may have dots of its own: it comes last.
 func (s *Sink) subject(e *messaging.Event) string {
-	return strings.Join([]string{s.options.Subjects, token(string(e.Environment)), token(e.WorkspaceID), token(e.InstanceID), string(e.Type)}, ".")
+	return s.subjectsOf(e) + token(e.InstanceID) + "." + string(e.Type)
+}
+
+// subjectsOf returns what the subjects of an event's world begin with.
+func (s *Sink) subjectsOf(e *messaging.Event) string {
+	return s.options.Subjects + "." + token(string(e.Environment)) + "." + token(e.WorkspaceID) + "."
 }
 
 // token makes one token of a subject. Ids are made of letters, digits and _;

@@ -39,6 +39,7 @@ func isFence(err error) bool {
 // acknowledged, or with the first failure: then the stream has taken what is
 // before it, and nothing behind.
 func (s *Sink) publish(ctx context.Context, c *session, events []messaging.Event) error {
+	c.begin(s.subjectsOf(&events[0]))
 	fenced := true
 	for letters := s.write(events); len(letters) > 0; {
 		batch := letters
@@ -68,7 +69,6 @@ func (s *Sink) publish(ctx context.Context, c *session, events []messaging.Event
 // is the stream's last. A letter that the stream has already is acknowledged
 // whatever its fence.
 func (s *Sink) send(ctx context.Context, c *session, letters []letter) (n int, err error) {
-	c.forgetRefusal()
 	acks := make([]jetstream.PubAckFuture, 0, len(letters))
 	var failed error
 	for i, l := range letters {

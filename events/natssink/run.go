@@ -154,9 +154,12 @@ func (w *worker) hangUp() {
 func (w *worker) serve(ctx context.Context, of *world) (more bool) {
 	w.mu.Lock()
 	of.news = false
-	cursor := of.cursor
+	cursor, limit := of.cursor, pageSize
+	if of.failing { // a look whether it goes again is enough
+		limit = 1
+	}
 	w.mu.Unlock()
-	full, err := w.publishAfter(ctx, of, cursor)
+	full, err := w.publishAfter(ctx, of, cursor, limit)
 	if ctx.Err() != nil {
 		return true
 	}
@@ -176,10 +179,10 @@ func (w *worker) serve(ctx context.Context, of *world) (more bool) {
 	return of.queued
 }
 
-// publishAfter publishes what is behind a cursor, a page at most, and then moves
-// the cursor.
-func (w *worker) publishAfter(ctx context.Context, of *world, cursor int64) (full bool, err error) {
-	events, err := w.options.Store.EventsAfter(ctx, of.name, cursor, pageSize)
+// publishAfter publishes what is behind a cursor, up to limit events, and then
+// moves the cursor.
+func (w *worker) publishAfter(ctx context.Context, of *world, cursor int64, limit int) (full bool, err error) {
+	events, err := w.options.Store.EventsAfter(ctx, of.name, cursor, limit)
 	if err != nil || len(events) == 0 {
 		return false, err
 	}
@@ -192,7 +195,7 @@ func (w *worker) publishAfter(ctx context.Context, of *world, cursor int64) (ful
 		return false, err
 	}
 	w.change(func() { of.cursor = max(of.cursor, last) })
-	return len(events) == pageSize, nil
+	return len(events) == limit, nil
 }
 
 // refused has a world wait after a failure, while the others go on. When the

@@ -3,7 +3,9 @@ package natssink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +35,11 @@ type session struct {
 	js      jetstream.JetStream
 	ready   bool          // the stream is there
 	lost    chan struct{} // closed with the connection
-	refusal chan error    // of one place: what the server forbade last
+	refusal chan error    // of one place: that the server forbade what is being sent
 	release context.CancelFunc
+
+	mu      sync.Mutex
+	sending string // guarded by mu; what the subjects of what is being sent begin with
 }
 
 // connect tries each of the servers once.
@@ -74,9 +79,14 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return conn, err
 }
 
-// note keeps a refusal for who waits for acknowledgements: none will come.
+// note keeps a refusal for who waits for acknowledgements: none will come. The
+// server says only which subject it has refused, and may say it late, for each of
+// a page.
 func (c *session) note(err error) {
-	if !errors.Is(err, nats.ErrPermissionViolation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !errors.Is(err, nats.ErrPermissionViolation) || c.sending == "" ||
+		!strings.Contains(strings.ToLower(err.Error()), strings.ToLower(`"`+c.sending)) {
 		return
 	}
 	select {
@@ -85,8 +95,11 @@ func (c *session) note(err error) {
 	}
 }
 
-// forgetRefusal drops what was refused to an earlier try.
-func (c *session) forgetRefusal() {
+// begin says what is sent from now on, and forgets what was refused before.
+func (c *session) begin(subjects string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sending = subjects
 	select {
 	case <-c.refusal:
 	default:
@@ -115,8 +128,13 @@ func (s *Sink) openStream(ctx context.Context, c *session) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.AckWait)
 	defer cancel()
 	_, err := c.js.Stream(ctx, s.options.Stream)
-	if !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("JetStream is not enabled there: %w", err)
+	case !errors.Is(err, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("find stream %s: %w", s.options.Stream, err)
 	}
 	_, err = c.js.CreateStream(ctx, jetstream.StreamConfig{
 		Name: s.options.Stream, Description: "Events of Portaria", Subjects: []string{s.options.Subjects + ".>"},
@@ -125,8 +143,9 @@ func (s *Sink) openStream(ctx context.Context, c *session) error {
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process was faster
 		return nil
 	}
-	if err == nil {
-		s.log.Info("stream created", "stream", s.options.Stream, "subjects", s.options.Subjects+".>")
+	if err != nil {
+		return fmt.Errorf("create stream %s: %w", s.options.Stream, err)
 	}
-	return err
+	s.log.Info("stream created", "stream", s.options.Stream, "subjects", s.options.Subjects+".>")
+	return nil
 }

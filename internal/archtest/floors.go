@@ -36,6 +36,7 @@ var floors = map[string]int{
 	"internal/seal":   1,
 	"migrations":      1,
 
+	"docs/snippets":     apart,
 	"wasim":             apart,
 	"internal/archtest": apart,
 	"internal/testbin":  apart,
