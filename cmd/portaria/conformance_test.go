@@ -44,7 +44,7 @@ func TestNoStoryOfATestKeyDials(t *testing.T) {
 	_, key := g.workspace(t, messaging.Live)
 	g.api.Expect(t, gatewaytest.Request{Method: http.MethodPost, Path: "/v1/instances", Token: key, Body: `{"name":"live"}`}, http.StatusCreated, "")
 	g.api.Expect(t, gatewaytest.Request{Method: http.MethodPost, Path: "/v1/instances/live/connect", Token: key}, http.StatusAccepted, "")
-	waitUntil(t, 10*time.Second, func() bool { return g.dials.Load() > 0 })
+	waitUntil(t, patience, func() bool { return g.dials.Load() > 0 })
 }
 
 // rehearsal is a gateway in this process that has both channels: a sandbox, and
@@ -63,7 +63,7 @@ func impatient() whatsapp.Timing {
 	return whatsapp.Timing{
 		ReconnectMin: 50 * time.Millisecond, ReconnectMax: 500 * time.Millisecond,
 		RetryMin: 10 * time.Millisecond, RetryMax: 50 * time.Millisecond,
-		ColdHold: 3 * slowness * time.Second, Pairing: 6 * slowness * time.Second,
+		ColdHold: 6 * time.Second, Pairing: 12 * slowness * time.Second,
 	}
 }
 

@@ -53,21 +53,7 @@ func (w *sandboxWorld) Phone() string {
 // Scan implements channeltest.World. The sandbox draws the phone that scans a QR.
 func (w *sandboxWorld) Scan(t *testing.T, instanceID, _, _ string) {
 	t.Helper()
-	var refused error
-	if !waitUntil(t, 10*time.Second, func() bool {
-		i, err := w.app.manager.Resolve(t.Context(), w.tenancy, instanceID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		test, ok := i.Test()
-		if !ok {
-			t.Fatalf("%s is no test instance", instanceID)
-		}
-		refused = w.app.sandbox.Scan(t.Context(), test) // the code is shown a moment before the state
-		return refused == nil
-	}) {
-		t.Fatalf("scan: %v", refused)
-	}
+	w.scan(t, w.tenancy, instanceID)
 }
 
 // Contact implements channeltest.World.

@@ -28,7 +28,8 @@ var killsAt = []int64{crashSends / 7, crashSends * 2 / 5, crashSends * 7 / 10}
 // under the same Idempotency-Key, as a careful script does: that covers the
 // crash between the claim and the answer.
 func TestKillingTheServerDuringSendsLosesAndDoublesNothing(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	t.Parallel()
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			g := newGateway(t, storetest.Options(t, engine))
@@ -147,6 +148,7 @@ func checkCarriages(t *testing.T, carried []carriage, sent map[string][]string) 
 // A full disk refuses with 503; what was answered 202 before, and what is
 // accepted once there is room again, is all sent.
 func TestAFullDiskLosesNothingThatWasAccepted(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, storetest.Options(t, "sqlite"))
 	g.start()
 	key := g.mint("--scope", "*", "--all-instances", "--rate-per-minute", "10000000", "--rate-burst", "1000000")

@@ -59,9 +59,11 @@ func (cmd *listenCmd) Run(ctx context.Context, c *Config, io streams) error {
 	}
 	out := &eventPrinter{streams: io, json: c.JSON}
 	if cmd.Receive != "" {
-		return cmd.receive(ctx, out, secrets)
+		err = cmd.receive(ctx, out, secrets)
+	} else {
+		err = cmd.follow(ctx, out, secrets)
 	}
-	return cmd.follow(ctx, out, secrets)
+	return out.failure(err)
 }
 
 // typePattern is what can be a type of event or a family of them; which ones

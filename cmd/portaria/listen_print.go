@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -59,6 +60,28 @@ func (p *eventPrinter) note(format string, values ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fmt.Fprintf(p.err, "portaria: "+format+"\n", values...)
+}
+
+// failure tells programs in one line, behind the events, what has ended the
+// command. Wrong usage comes before all events, and is told as usual.
+func (p *eventPrinter) failure(err error) error {
+	if err == nil || !p.json {
+		return err
+	}
+	f := describe(err)
+	if f.exit == exitUsage {
+		return err
+	}
+	line, encodeErr := json.Marshal(map[string]failure{"error": f}, json.Deterministic(true))
+	if encodeErr != nil {
+		return errors.Join(err, encodeErr)
+	}
+	fmt.Fprintln(p.out, string(line))
+	told := fmt.Sprintf("%s (%s)", f.Message, f.Code)
+	if f.cause != nil {
+		told += "\n  cause: " + f.cause.Error()
+	}
+	return toldError(told)
 }
 
 // toldEvent is what people want to know of an event.

@@ -33,7 +33,7 @@ func TestNetworkFaultsBecomeStates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newLiveWorld(t, "sqlite")
+			w := newLiveWorld(t, lightEngine)
 			w.instance("shop", "5511900000001")
 			if _, err := w.wasim.Inject(c.fault); err != nil {
 				t.Fatal(err)
@@ -42,12 +42,12 @@ func TestNetworkFaultsBecomeStates(t *testing.T) {
 				w.wasim.Phone("5511900000001").Drop()
 			}
 			var i liveInstance
-			waitUntil(t, 20*time.Second, func() bool {
+			waitUntil(t, patience, func() bool {
 				i = w.waitForState("shop", c.state)
 				return i.StateReason == c.reason
 			})
 			if c.event != "" {
-				waitUntil(t, 10*time.Second, func() bool { return len(w.events(c.event)) > 0 })
+				waitUntil(t, patience, func() bool { return len(w.events(c.event)) > 0 })
 			}
 			m := w.send("shop", `{"to":"+5511987000001","text":"meanwhile"}`)
 			if c.back {
@@ -76,7 +76,8 @@ func TestNetworkFaultsBecomeStates(t *testing.T) {
 // A message may wait for the phone that was linked when it was accepted; from
 // another number it must not be sent.
 func TestAnotherNumberFailsWhatWaitedForTheFirst(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	t.Parallel()
+	w := newLiveWorld(t, lightEngine)
 	w.instance("shop", "5511900000001")
 	w.do(w.key, http.MethodPost, "/v1/instances/shop/logout", "", http.StatusAccepted, nil)
 	w.waitForState("shop", "logged_out")

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"portaria/wasim"
 )
@@ -75,7 +74,8 @@ func mediaBody(kind, file, options string) string {
 // An answer quotes, a mention points, and what a contact sends back is
 // recorded with its file.
 func TestRepliesMentionsAndInboundKindsAreUnderstood(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	t.Parallel()
+	w := newLiveWorld(t, lightEngine)
 	w.instance("shop", "5511900000001")
 	contact := w.wasim.Contact("5511987000001")
 	first := w.send("shop", `{"to":"+5511987000001","text":"first"}`)
@@ -101,15 +101,15 @@ func TestRepliesMentionsAndInboundKindsAreUnderstood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, 20*time.Second, func() bool { return len(w.messages("inbound")) >= 4 })
+	waitUntil(t, patience, func() bool { return len(w.messages("inbound")) >= 4 })
 	if _, err := contact.Edit(ctx, "5511900000001", text, "hello"); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, 20*time.Second, func() bool { return len(w.events("message.edited")) == 1 })
+	waitUntil(t, patience, func() bool { return len(w.events("message.edited")) == 1 })
 	if _, err := contact.Revoke(ctx, "5511900000001", text); err != nil {
 		t.Fatal(err)
 	}
-	waitUntil(t, 20*time.Second, func() bool { return len(w.events("message.revoked")) == 1 })
+	waitUntil(t, patience, func() bool { return len(w.events("message.revoked")) == 1 })
 
 	var kinds []string
 	inbound := w.messages("inbound")
@@ -169,7 +169,7 @@ func TestAPhoneIsLinkedByACode(t *testing.T) {
 			w.do(w.key, http.MethodPost, "/v1/instances", fmt.Sprintf(`{"name":"shop","settings":%s}`, unpaced), http.StatusCreated, nil)
 			var shown struct{ Code string }
 			w.do(w.key, http.MethodPost, "/v1/instances/shop/pairing-code", `{"phone":"+55 11 90000-0001"}`, http.StatusOK, &shown)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			if err := w.wasim.Phone("5511900000001").TypeCode(ctx, shown.Code); err != nil {
 				t.Fatalf("type %q: %v", shown.Code, err)

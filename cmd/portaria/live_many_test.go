@@ -13,8 +13,9 @@ import (
 // A house full of numbers in one process: all link, all send, and all come back
 // when the network has been away.
 func TestAHundredInstancesComeBackAfterTheNetworkRestarts(t *testing.T) {
+	t.Parallel()
 	const linkedAtOnce = 8
-	w := newLiveWorld(t, "sqlite")
+	w := newLiveWorld(t, lightEngine)
 	name := func(n int) string { return fmt.Sprintf("line-%03d", n) }
 	var work errgroup.Group
 	work.SetLimit(linkedAtOnce)

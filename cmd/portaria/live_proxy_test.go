@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // proxySecret is the password of the proxies of these tests.
@@ -182,7 +181,7 @@ func TestALiveInstanceGoesThroughItsProxy(t *testing.T) {
 				t.Errorf("without its proxy: %+v", i)
 			}
 			waiting := w.send("shop", `{"to":"+5511987000001","text":"when it is back"}`)
-			if !waitUntil(t, 20*time.Second, func() bool { return w.waitForState("shop", "disconnected").StateReason == "proxy_unreachable" }) {
+			if !waitUntil(t, patience, func() bool { return w.waitForState("shop", "disconnected").StateReason == "proxy_unreachable" }) {
 				t.Error("nobody says that the proxy is away")
 			}
 			proxy.setDown(false)
@@ -190,7 +189,7 @@ func TestALiveInstanceGoesThroughItsProxy(t *testing.T) {
 
 			before := proxy.tunnels.Load()
 			w.patchProxy("shop", "null")
-			waitUntil(t, 20*time.Second, func() bool { return w.proxyOf("shop") == "" })
+			waitUntil(t, patience, func() bool { return w.proxyOf("shop") == "" })
 			last := w.send("shop", `{"to":"+5511987000001","text":"without it"}`)
 			w.waitForStatus(last.ID, "read")
 			if n := proxy.tunnels.Load(); n != before {
@@ -204,11 +203,12 @@ func TestALiveInstanceGoesThroughItsProxy(t *testing.T) {
 // A proxy that is set on a connected instance takes effect at once, and what is
 // shown of it, sent back, does nothing.
 func TestAProxyThatIsSetTakesEffectAtOnce(t *testing.T) {
-	w, proxy := newLiveWorld(t, "sqlite"), newConnectProxy(t)
+	t.Parallel()
+	w, proxy := newLiveWorld(t, lightEngine), newConnectProxy(t)
 	w.allowingProxies()
 	w.instance("shop", "5511900000001")
 	w.patchProxy("shop", fmt.Sprintf("%q", proxy.url()))
-	if !waitUntil(t, 20*time.Second, func() bool { return proxy.tunnels.Load() > 0 }) {
+	if !waitUntil(t, patience, func() bool { return proxy.tunnels.Load() > 0 }) {
 		t.Fatal("the instance does not use its proxy")
 	}
 	w.waitForState("shop", "connected")
@@ -225,7 +225,7 @@ func TestAProxyThatIsSetTakesEffectAtOnce(t *testing.T) {
 	w.stop()
 	w.env = w.env[:len(w.env)-1] // the operator does not allow it any more
 	w.start()
-	if !waitUntil(t, 20*time.Second, func() bool { return w.waitForState("shop", "disconnected").StateReason == "proxy_unreachable" }) {
+	if !waitUntil(t, patience, func() bool { return w.waitForState("shop", "disconnected").StateReason == "proxy_unreachable" }) {
 		t.Error("a proxy that is not allowed any more is dialled")
 	}
 }
@@ -233,7 +233,8 @@ func TestAProxyThatIsSetTakesEffectAtOnce(t *testing.T) {
 // The gateway must not become a way into its own network, by a live key or a
 // test key.
 func TestAProxyInsideIsRefused(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	t.Parallel()
+	w := newLiveWorld(t, lightEngine)
 	test := w.mint("--scope", "*", "--all-instances")
 	w.instance("shop", "5511900000001")
 	w.do(test, http.MethodPost, "/v1/instances", `{"name":"shop"}`, http.StatusCreated, nil)
@@ -285,6 +286,7 @@ func (w *liveWorld) refused(key, method, path, body string, into any) {
 // The password is nowhere but in the request that brought it: not in an answer,
 // an event, the log, the command line, nor in any file of the data folder.
 func TestThePasswordOfAProxyIsShownNowhere(t *testing.T) {
+	t.Parallel()
 	w, proxy := newLiveWorld(t, "sqlite"), newConnectProxy(t)
 	w.allowingProxies()
 	settings := fmt.Sprintf(`"settings":{"proxy_url":%q}`, proxy.url())

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"portaria/store/storetest"
 	"portaria/wasim"
 )
 
@@ -17,7 +16,8 @@ import (
 // sent, decrypted by the contact, read, answered; and once more after a restart
 // without linking again.
 func TestALiveInstanceSendsHearsAndComesBackAfterARestart(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	t.Parallel()
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			w := newLiveWorld(t, engine)
@@ -46,7 +46,7 @@ func TestALiveInstanceSendsHearsAndComesBackAfterARestart(t *testing.T) {
 func (w *liveWorld) waitForAnswers(want ...string) {
 	w.t.Helper()
 	var got []string
-	waitUntil(w.t, 20*time.Second, func() bool {
+	waitUntil(w.t, patience, func() bool {
 		got = got[:0]
 		for _, m := range w.messages("inbound") {
 			got = append(got, m.Content.Body)
@@ -61,7 +61,8 @@ func (w *liveWorld) waitForAnswers(want ...string) {
 // The stored WhatsApp id is used for every try, and the network recognises it:
 // so a message that was on its way when the process died is not shown twice.
 func TestKillingTheServerDuringLiveSendsShowsEachMessageOnce(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	t.Parallel()
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			w := newLiveWorld(t, engine)
@@ -106,7 +107,8 @@ func (w *liveWorld) sendMany(name string, contacts, n int, accepted *atomic.Int6
 // What a contact wrote is acknowledged to the network only when it is durable,
 // and recorded once by its WhatsApp id.
 func TestKillingTheServerWhileMessagesArriveLosesAndDoublesNone(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	t.Parallel()
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			w := newLiveWorld(t, engine)
@@ -148,7 +150,8 @@ func TestKillingTheServerWhileMessagesArriveLosesAndDoublesNone(t *testing.T) {
 
 // Ten instances that send at the same instant share one session database.
 func TestInstancesThatSendAtTheSameInstantAreAllReadable(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	t.Parallel()
+	w := newLiveWorld(t, lightEngine)
 	const instances, each = 10, 10
 	for n := range instances {
 		w.instance(fmt.Sprintf("line-%d", n), fmt.Sprintf("55119000000%02d", n))
@@ -176,7 +179,8 @@ func TestInstancesThatSendAtTheSameInstantAreAllReadable(t *testing.T) {
 
 // What is asked during an outage is accepted, waits, and is shown once.
 func TestAnOutageOfTheNetworkLosesNothingThatWasAccepted(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	t.Parallel()
+	w := newLiveWorld(t, lightEngine)
 	w.instance("shop", "5511900000001")
 	const asks = 400
 	var accepted atomic.Int64
@@ -218,7 +222,8 @@ func (w *liveWorld) sendPaced(name string, contacts, n int, gap time.Duration, a
 
 // A connection that is lost again and again delays messages and does no more.
 func TestASocketThatDropsEveryFewSecondsLosesAndDoublesNothing(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	t.Parallel()
+	w := newLiveWorld(t, lightEngine)
 	w.instance("shop", "5511900000001")
 	w.wasim.SetRoundTrip(10 * time.Millisecond) // so that the sends last for some drops
 	var accepted atomic.Int64
@@ -237,16 +242,17 @@ func TestASocketThatDropsEveryFewSecondsLosesAndDoublesNothing(t *testing.T) {
 		}
 	})
 	sent := w.sendPaced("shop", 20, 500, 20*time.Millisecond, &accepted)
-	w.waitForAll(w.key, 500, "read")
 	close(done)
 	drops.Wait()
+	w.waitForAll(w.key, 500, "read")
 	w.exactlyOnce(sent)
 }
 
 // A lost acknowledgement holds its own message for a few seconds, and the
 // others of the instance no longer than that.
 func TestALostAckDoesNotHoldTheInstance(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	t.Parallel()
+	w := newLiveWorld(t, lightEngine)
 	w.instance("shop", "5511900000001")
 	warm := w.send("shop", `{"to":"+5511987000001","text":"warm"}`)
 	w.waitForStatus(warm.ID, "read")
@@ -258,7 +264,7 @@ func TestALostAckDoesNotHoldTheInstance(t *testing.T) {
 	first := w.send("shop", `{"to":"+5511987000001","text":"its ack is lost"}`)
 	second := w.send("shop", `{"to":"+5511987000002","text":"another"}`)
 	w.waitForStatus(second.ID, "read")
-	if took := time.Since(began); took > 15*time.Second {
+	if took := time.Since(began); took > patience/2 {
 		t.Errorf("another message of the instance waited %s", took)
 	}
 	w.waitForStatus(first.ID, "read")

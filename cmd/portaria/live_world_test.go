@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"portaria/store/storetest"
 	"portaria/wasim"
@@ -67,11 +66,11 @@ func (w *liveWorld) link(name, phone string) {
 	w.t.Helper()
 	w.do(w.key, http.MethodPost, "/v1/instances/"+name+"/connect", "", http.StatusAccepted, nil)
 	var qr struct{ Code string }
-	waitUntil(w.t, 20*time.Second, func() bool {
+	waitUntil(w.t, patience, func() bool {
 		status, err := w.try(w.key, http.MethodGet, "/v1/instances/"+name+"/qr", "", "", &qr)
 		return err == nil && status == http.StatusOK
 	})
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	if err := w.wasim.Phone(phone).ScanQR(ctx, qr.Code); err != nil {
 		w.t.Fatalf("scan: %v", err)
@@ -90,7 +89,7 @@ type liveInstance struct {
 
 func (w *liveWorld) waitForState(name, state string) (i liveInstance) {
 	w.t.Helper()
-	if !waitUntil(w.t, 30*time.Second, func() bool {
+	if !waitUntil(w.t, patience, func() bool {
 		status, err := w.try(w.key, http.MethodGet, "/v1/instances/"+name, "", "", &i)
 		return err == nil && status == http.StatusOK && i.State == state
 	}) {
@@ -123,7 +122,7 @@ func (w *liveWorld) send(name, body string) (m liveMessage) {
 
 func (w *liveWorld) waitForStatus(id, status string) (m liveMessage) {
 	w.t.Helper()
-	if !waitUntil(w.t, 30*time.Second, func() bool {
+	if !waitUntil(w.t, patience, func() bool {
 		got, err := w.try(w.key, http.MethodGet, "/v1/messages/"+id, "", "", &m)
 		return err == nil && got == http.StatusOK && m.Status == status
 	}) {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"portaria/auth"
 	"portaria/instances"
@@ -28,19 +27,24 @@ func (d *realDoor) unpaired(t *testing.T, name string) (messaging.Tenancy, messa
 	return tenancy, i
 }
 
-// scan is the phone: it takes the code that the instance shows.
+// scan is the phone: it takes the code that the instance shows. The code is shown
+// a moment before the state.
 func (d *realDoor) scan(t *testing.T, tenancy messaging.Tenancy, id string) {
 	t.Helper()
-	i, err := d.app.manager.Resolve(t.Context(), tenancy, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	test, ok := i.Test()
-	if !ok {
-		t.Fatalf("%s is no test instance", id)
-	}
-	if err := d.app.sandbox.Scan(t.Context(), test); err != nil {
-		t.Fatalf("scan: %v", err)
+	var refused error
+	if !waitUntil(t, patience, func() bool {
+		i, err := d.app.manager.Resolve(t.Context(), tenancy, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test, ok := i.Test()
+		if !ok {
+			t.Fatalf("%s is no test instance", id)
+		}
+		refused = d.app.sandbox.Scan(t.Context(), test)
+		return refused == nil
+	}) {
+		t.Fatalf("scan: %v", refused)
 	}
 }
 
@@ -85,14 +89,14 @@ func TestAPairingLinkLinksOnePhone(t *testing.T) {
 		if code, _ := callAPI(t, http.MethodPost, link+"/begin", "", `{}`); code != "" {
 			t.Fatalf("begin: %s", code)
 		}
-		waitUntil(t, 15*time.Second, func() bool {
+		waitUntil(t, patience, func() bool {
 			_, view := callAPI(t, http.MethodGet, link+"/state", "", "")
 			return view["status"] == "qr"
 		})
 		if code, _ := callAPI(t, http.MethodPost, link+"/begin", "", `{"phone":"+5511912345678"}`); code != "" {
 			t.Fatalf("begin by code: %s", code)
 		}
-		waitUntil(t, 15*time.Second, func() bool {
+		waitUntil(t, patience, func() bool {
 			_, view := callAPI(t, http.MethodGet, link+"/state", "", "")
 			return view["status"] == "code" && view["qr"] == nil
 		})
@@ -100,7 +104,7 @@ func TestAPairingLinkLinksOnePhone(t *testing.T) {
 		if code, _ := callAPI(t, http.MethodGet, link+"/state", "", ""); code != "PAIRING_LINK_USED" {
 			t.Errorf("the link of a phone that is linked: %q", code)
 		}
-		waitUntil(t, 15*time.Second, func() bool {
+		waitUntil(t, patience, func() bool {
 			_, shown := callAPI(t, http.MethodGet, d.url+"/v1/instances/shop", token, "")
 			return shown["state"] == "connected" && shown["phone"] == "5511912345678"
 		})
@@ -124,7 +128,7 @@ func TestPairFollowsTheServerUntilThePhoneIsLinked(t *testing.T) {
 			p := pairing{store: s, instance: i, phone: phone, screen: newScreen(streams{out: shown, err: io.Discard}, false)}
 			followed := make(chan error, 1)
 			go func() { followed <- p.follow(context.WithoutCancel(t.Context())) }()
-			waitUntil(t, 15*time.Second, func() bool { return strings.Contains(shown.String(), shows) })
+			waitUntil(t, patience, func() bool { return strings.Contains(shown.String(), shows) })
 			d.scan(t, tenancy, i.ID)
 			if err := <-followed; err != nil || p.instance.State != messaging.InstanceConnected {
 				t.Errorf("phone %q: %v, %s", phone, err, p.instance.State)

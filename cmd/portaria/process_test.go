@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -33,18 +34,21 @@ type gatewayProcess struct {
 	log *lockedBuffer
 }
 
+// patience bounds every wait of a test. It costs nothing where things work.
+const patience = time.Minute
+
+// The ports of servers that are killed and started again. The system gives
+// nobody else one of them in between, as it may do with those above.
+const (
+	firstPort = 20_000
+	ports     = 12_000
+)
+
 func newGateway(t *testing.T, o store.Options) *gatewayProcess {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	g := &gatewayProcess{
-		t: t, options: o, address: l.Addr().String(),
-		client: http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
+		t: t, options: o, address: freeAddress(t),
+		client: http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	t.Cleanup(func() {
 		if g.cmd != nil {
@@ -53,6 +57,24 @@ func newGateway(t *testing.T, o store.Options) *gatewayProcess {
 		g.client.CloseIdleConnections()
 	})
 	return g
+}
+
+// freeAddress is an address of this machine on which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprint("127.0.0.1:", firstPort+rand.N(ports))
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return address
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 func (g *gatewayProcess) command(args ...string) *exec.Cmd {
@@ -75,7 +97,7 @@ func (g *gatewayProcess) start() {
 		g.t.Errorf("start: %v", err)
 		return
 	}
-	waitUntil(g.t, 30*time.Second, func() bool {
+	waitUntil(g.t, patience, func() bool {
 		r, err := g.client.Get("http://" + g.address + "/readyz")
 		if err != nil {
 			return false

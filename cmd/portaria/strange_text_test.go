@@ -63,7 +63,7 @@ func TestStrangeRequestsAreLoggedBesideOthers(t *testing.T) {
 			speak(t, host, head+"\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\nConnection: close\r\n\r\n")
 		}
 		tenancy := messaging.NewTenancy(d.workspace, messaging.Test, messaging.AllInstances())
-		waitUntil(t, 10*time.Second, func() bool {
+		waitUntil(t, patience, func() bool {
 			rows, err := s.RequestLogs(t.Context(), tenancy, messaging.LogFilter{Status: http.StatusOK}, messaging.Page{Limit: 10})
 			return err == nil && len(rows) > 0
 		})

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"portaria/store/storetest"
 	"portaria/wasim"
@@ -61,7 +60,7 @@ func TestATestKeyNeverCausesADial(t *testing.T) {
 	live := g.mintFor("live", "--scope", "*", "--all-instances")
 	g.do(live, http.MethodPost, "/v1/instances", `{"name":"tripwire"}`, http.StatusCreated, nil)
 	g.do(live, http.MethodPost, "/v1/instances/tripwire/connect", "", http.StatusAccepted, nil)
-	if !waitUntil(t, 10*time.Second, func() bool { return dials.Load() > 0 }) {
+	if !waitUntil(t, patience, func() bool { return dials.Load() > 0 }) {
 		t.Error("the wire does not trip")
 	}
 }

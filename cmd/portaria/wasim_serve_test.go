@@ -26,7 +26,7 @@ func simulator(t *testing.T, dir string) (cmd *exec.Cmd, log *lockedBuffer) {
 			_ = cmd.Wait()
 		}
 	})
-	for end := time.Now().Add(30 * time.Second); !strings.Contains(log.String(), "simulating WhatsApp"); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !strings.Contains(log.String(), "simulating WhatsApp"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the simulator does not start:\n%s", log)
 		}
@@ -46,7 +46,7 @@ func TestFolderOfASimulatorIsItsOwn(t *testing.T) {
 	}
 
 	second := exec.Command("portaria", "wasim", "serve", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--dir", dir)
-	timer := time.AfterFunc(30*time.Second, func() { _ = second.Process.Kill() })
+	timer := time.AfterFunc(patience, func() { _ = second.Process.Kill() })
 	defer timer.Stop()
 	said, err := second.CombinedOutput()
 	if err == nil || !strings.Contains(string(said), "WASIM_DIR_IN_USE") || !strings.Contains(string(said), "--dir") {
