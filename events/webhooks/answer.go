@@ -21,8 +21,10 @@ import (
 const maxAnswerHeader = 64 << 10
 
 // Connections that nobody uses are kept for the next delivery, but not many.
+// Several endpoints may be at one host.
 const (
 	maxIdle     = 256
+	maxIdleHost = 10 * sideBySide
 	idleTimeout = 30 * time.Second
 )
 
@@ -44,7 +46,7 @@ func newTransport(g *guard.Guard, dial time.Duration) *http.Transport {
 	return &http.Transport{
 		DialContext: g.Dialer(dial).DialContext, TLSHandshakeTimeout: dial,
 		DisableCompression: true, MaxResponseHeaderBytes: maxAnswerHeader,
-		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: sideBySide, IdleConnTimeout: idleTimeout,
+		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdleHost, IdleConnTimeout: idleTimeout,
 	}
 }
 

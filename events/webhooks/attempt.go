@@ -220,6 +220,7 @@ func (l *lane) block(a *Attempt, later bool) {
 // letGo forgets a delivery that was in hand: the database knows better from now
 // on. l.mu is held.
 func (l *lane) letGo(row *Delivery) {
+	l.stuck = false
 	if l.busy[row.InstanceID]--; l.busy[row.InstanceID] == 0 {
 		delete(l.busy, row.InstanceID)
 	}

@@ -27,3 +27,10 @@ func (p Policy) Next(tries int) (wait int64, again bool) {
 	d, again := p.next(tries)
 	return int64(d), again
 }
+
+// Settled reports whether Run has looked at what an earlier process left.
+func (d *Dispatcher) Settled() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.settled
+}

@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -11,6 +12,9 @@ const (
 	noteAfter = time.Minute
 	giveUp    = 5 * 24 * time.Hour
 )
+
+// allLoads is later than every read of all endpoints.
+const allLoads = math.MaxInt64
 
 // health is what a lane knows of how its endpoint does. The lane's lock guards
 // it.

@@ -1,8 +1,6 @@
 package webhooks
 
 import (
-	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -42,6 +40,7 @@ type lane struct {
 	recording int
 	busy      map[string]int    // by instance: what is being tried or recorded
 	blocked   map[string]string // Ordered, by instance: the delivery that waits for its next try, and that others wait for
+	stuck     bool              // Ordered: all that is in the queue waits for others
 
 	unread   bool // the database may hold due rows that are not in memory
 	ahead    bool // when the next one is due later is not known
@@ -55,12 +54,6 @@ type lane struct {
 
 	health  health
 	running bool
-}
-
-// alarm is one call that a clock has been asked for.
-type alarm struct {
-	at     time.Time
-	forget func()
 }
 
 func newLane(d *Dispatcher, id string, w messaging.World, clock messaging.Clock) *lane {
@@ -131,6 +124,7 @@ func (l *lane) forget() {
 func (l *lane) forgotten() {
 	l.empty()
 	clear(l.blocked)
+	l.stuck = false
 	l.turn++
 	l.reach = laneWindow
 	l.unread, l.ahead = true, true
@@ -174,188 +168,3 @@ func (l *lane) ring() {
 func (l *lane) active() bool {
 	return l.target != nil && l.target.Enabled && !l.health.off && l.d.alive() && l.d.ctx.Err() == nil
 }
-
-// step is what the lane's goroutine does next.
-type step uint8
-
-const (
-	stepEnd step = iota
-	stepWait
-	stepRead
-	stepLookAhead
-)
-
-func (l *lane) run() {
-	for {
-		next, wait := l.next()
-		switch next {
-		case stepEnd:
-			return
-		case stepWait:
-			l.wait(wait)
-		case stepRead:
-			l.read()
-		case stepLookAhead:
-			l.readNextDue()
-		}
-	}
-}
-
-// next decides what the lane's goroutine does, and for how long it waits at
-// most if that is to wait; 0 is until the bell.
-func (l *lane) next() (next step, wait time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pump()
-	inHand := l.trying > 0 || l.recording > 0 || l.health.noting
-	if !l.active() {
-		if len(l.queue) > 0 {
-			l.forgotten()
-		}
-		if inHand {
-			return stepWait, 0
-		}
-		return l.rest(), 0
-	}
-	switch now := time.Now(); {
-	case (l.unread && len(l.queue) <= laneWindow/2 || l.ahead && l.drained()) && now.Before(l.readable):
-		return stepWait, l.readable.Sub(now)
-	case l.unread && len(l.queue) <= laneWindow/2:
-		return stepRead, 0
-	case l.ahead && l.drained():
-		return stepLookAhead, 0
-	case inHand || len(l.queue) > 0:
-		return stepWait, 0
-	}
-	return l.rest(), 0
-}
-
-// drained reports whether nothing is in memory, so that what the database calls
-// due next is not in hand already. l.mu is held.
-func (l *lane) drained() bool { return !l.unread && len(l.known) == 0 }
-
-// rest ends the lane's goroutine. l.mu is held.
-func (l *lane) rest() step {
-	l.running = false
-	if !l.unread {
-		l.horizon = time.Time{} // what the clock skipped to has been read
-	}
-	l.queue = nil // an idle lane keeps no memory of its rush hour
-	l.d.laneDone(l)
-	return stepEnd
-}
-
-func (l *lane) wait(d time.Duration) {
-	stopping := l.d.ctx.Done()
-	if l.d.ctx.Err() != nil {
-		stopping = nil // known already: wait for what is in hand
-	}
-	var timeout <-chan time.Time
-	if d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		timeout = timer.C
-	}
-	select {
-	case <-l.bell:
-	case <-timeout:
-	case <-stopping:
-	}
-}
-
-// arm asks the clock for a due time, if it is earlier than what it was asked
-// for. l.mu is held.
-func (l *lane) arm(at time.Time) {
-	if at.IsZero() || l.due.forget != nil && !at.Before(l.due.at) {
-		return
-	}
-	if !at.After(l.now()) {
-		l.unread = true
-		return
-	}
-	l.disarmed()
-	l.due = alarm{at: at, forget: l.clock.At(at, func() { l.cameDue(at) })}
-}
-
-// now is the time by which rows are due. l.mu is held.
-func (l *lane) now() time.Time {
-	now := l.clock.Now()
-	if l.horizon.After(now) {
-		return l.horizon
-	}
-	return now
-}
-
-func (l *lane) cameDue(at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.due.at.Equal(at) {
-		l.due = alarm{}
-	}
-	if at.After(l.horizon) {
-		l.horizon = at
-	}
-	l.unread, l.ahead = true, true
-	l.start()
-}
-
-// disarm has the clock forget the lane.
-func (l *lane) disarm() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.disarmed()
-}
-
-// disarmed does what disarm says. l.mu is held.
-func (l *lane) disarmed() {
-	if l.due.forget != nil {
-		l.due.forget()
-	}
-	l.due = alarm{}
-}
-
-// pump begins as many tries as there may be. l.mu is held.
-func (l *lane) pump() {
-	for l.running {
-		row, t, ok := l.pick()
-		if !ok {
-			return
-		}
-		l.d.work.Go(func() { l.work(row, t) })
-	}
-}
-
-// pick takes the next delivery that may be tried out of the queue. l.mu is held.
-func (l *lane) pick() (row Delivery, t *target, ok bool) {
-	if len(l.queue) == 0 || l.trying >= l.health.sideBySide() || l.recording >= maxUnrecorded || !l.active() {
-		return Delivery{}, nil, false
-	}
-	i := 0
-	if l.target.Ordered {
-		if i = slices.IndexFunc(l.queue, l.isNext); i < 0 {
-			return Delivery{}, nil, false
-		}
-	}
-	row = l.queue[i]
-	if i == 0 {
-		l.queue = l.queue[1:]
-	} else {
-		l.queue = slices.Delete(l.queue, i, i+1)
-	}
-	l.trying++
-	l.busy[row.InstanceID]++
-	if l.unread && len(l.queue) == laneWindow/2 {
-		l.ring()
-	}
-	return row, l.target, true
-}
-
-// isNext reports whether a delivery of an ordered endpoint may be tried: none
-// of its instance is in hand, nor does one before it wait. l.mu is held.
-func (l *lane) isNext(row Delivery) bool {
-	blocker, blocked := l.blocked[row.InstanceID]
-	return l.busy[row.InstanceID] == 0 && (!blocked || row.ID <= blocker)
-}
-
-// allLoads is later than every read of all endpoints.
-const allLoads = math.MaxInt64

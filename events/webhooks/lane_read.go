@@ -4,11 +4,24 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"portaria/messaging"
 )
 
 // maxReach bounds the rows of an ordered endpoint that are looked at: what
 // comes behind so many that wait for others is not seen until these are gone.
-const maxReach = 64 * laneWindow
+const (
+	maxReach  = 64 * laneWindow
+	reachStep = 4
+)
+
+// After a read that found nothing, none is made for restAfterRead times as long
+// as it took, but at most maxRest: to look in vain behind thousands that wait
+// for others must not keep the database busy.
+const (
+	restAfterRead = 20
+	maxRest       = time.Second
+)
 
 // reading is one read of the database.
 type reading struct {
@@ -21,7 +34,7 @@ type reading struct {
 // read takes in due rows.
 func (l *lane) read() {
 	r := l.beginRead()
-	rows, err := l.rows(r)
+	rows, took, err := l.rows(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.endRead()
@@ -40,18 +53,31 @@ func (l *lane) read() {
 	} else {
 		fresh = l.takeDue(rows)
 	}
-	full := len(rows) >= r.limit
-	switch {
-	case full && fresh > 0:
+	switch full := len(rows) >= r.limit; {
+	case full && fresh > 0 || fresh >= laneWindow:
 		l.unread = true
 	case full && r.ordered && l.reach < maxReach:
-		l.reach *= 4 // nothing but what waits for others: look behind it
+		l.reach *= reachStep // nothing but what waits for others: look behind it
 		l.unread = true
 	default:
-		l.readable = time.Now().Add(l.d.timings.Read)
-		l.ahead = !r.ordered && (l.ahead || fresh == 0 || l.target != nil && l.target.policy.FirstWait() > 0)
+		l.readable = time.Now().Add(l.pauseAfter(fresh, took))
+		// A test world's events may be ahead of its clock, and so be due later than others of their commit.
+		l.ahead = !r.ordered && (l.ahead || fresh == 0 || l.world.Environment == messaging.Test ||
+			l.target != nil && l.target.policy.FirstWait() > 0)
+		if len(rows) < l.reach/reachStep {
+			l.reach = max(l.reach/reachStep, laneWindow)
+		}
 	}
 	l.pump()
+}
+
+// pauseAfter returns for how long nothing is read after a read that took so
+// long.
+func (l *lane) pauseAfter(fresh int, took time.Duration) time.Duration {
+	if fresh > 0 {
+		return l.d.timings.Read
+	}
+	return max(l.d.timings.Read, min(restAfterRead*took, maxRest))
 }
 
 func (l *lane) beginRead() reading {
@@ -65,8 +91,10 @@ func (l *lane) beginRead() reading {
 	return r
 }
 
-func (l *lane) rows(r reading) (rows []Delivery, err error) {
+func (l *lane) rows(r reading) (rows []Delivery, took time.Duration, err error) {
 	err = l.ask(func(ctx context.Context) error {
+		begun := time.Now()
+		defer func() { took = time.Since(begun) }()
 		if r.ordered {
 			rows, err = l.d.queue.Waiting(ctx, l.d.node, l.id, r.limit)
 			return err
@@ -74,7 +102,7 @@ func (l *lane) rows(r reading) (rows []Delivery, err error) {
 		rows, err = l.d.queue.Due(ctx, l.d.node, l.id, r.now, r.limit)
 		return err
 	})
-	return rows, err
+	return rows, took, err
 }
 
 // ask asks the database in turn with other lanes.
@@ -112,6 +140,7 @@ func (l *lane) enqueue(row *Delivery) bool {
 		return false
 	}
 	l.known[row.ID] = struct{}{}
+	l.stuck = false
 	l.queue = append(l.queue, *row)
 	return true
 }
@@ -135,6 +164,9 @@ func (l *lane) takeOrdered(rows []Delivery, r reading) (fresh int) {
 			seen[row.InstanceID] = true
 			l.arm(row.Due)
 			continue
+		}
+		if fresh == laneWindow {
+			return fresh // the others are read again
 		}
 		if l.enqueue(row) {
 			fresh++

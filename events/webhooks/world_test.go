@@ -2,15 +2,10 @@ package webhooks_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -96,6 +91,7 @@ func (w *world) start(change ...func(*webhooks.DispatcherOptions)) {
 		w.t.Fatal(err)
 	}
 	w.begin(d)
+	w.until("the dispatcher has begun", d.Settled)
 }
 
 // begin runs a dispatcher that was made.
@@ -214,159 +210,11 @@ func until(t testing.TB, what string, met func() bool) {
 	}
 }
 
-// receiver is somebody's endpoint: a server on the loopback.
-type receiver struct {
-	URL string
-
-	mu     sync.Mutex
-	posts  []post
-	now    int // requests that are being answered
-	most   int // of them at once
-	answer http.HandlerFunc
-}
-
-type post struct {
-	header http.Header
-	body   []byte
-}
-
-func (p post) id() string { return p.header.Get("webhook-id") }
-
-// newReceiver starts a receiver. A nil answer is 200.
-func newReceiver(t testing.TB, answer http.HandlerFunc) *receiver {
-	t.Helper()
-	r := &receiver{answer: answer}
-	server := httptest.NewServer(r)
-	t.Cleanup(func() {
-		server.CloseClientConnections() // who hangs is not waited for
-		server.Close()
-	})
-	r.URL = server.URL
-	return r
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	body, _ := io.ReadAll(request.Body)
-	r.mu.Lock()
-	r.posts = append(r.posts, post{request.Header, body})
-	r.now++
-	r.most = max(r.most, r.now)
-	answer := r.answer
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.now--
-	}()
-	if answer != nil {
-		answer(w, request)
-	}
-}
-
-func (r *receiver) setAnswer(answer http.HandlerFunc) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.answer = answer
-}
-
-func (r *receiver) all() []post {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.posts)
-}
-
-func (r *receiver) ids() []string {
-	var ids []string
-	for _, p := range r.all() {
-		ids = append(ids, p.id())
-	}
-	return ids
-}
-
-// count returns how many requests have come, and how many are being answered.
-func (r *receiver) count() (all, now, most int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.posts), r.now, r.most
-}
-
-// says answers with a status.
-func says(status int) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(status)
-		fmt.Fprintf(w, "this is %d", status)
-	}
-}
-
-// hangs answers nothing until the request is given up.
-func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-
-// handClock is a clock that the test moves.
-type handClock struct {
-	mu     sync.Mutex
-	now    time.Time
-	skips  bool // as a clock in instant mode
-	timers []*handTimer
-}
-
-type handTimer struct {
-	due time.Time
-	f   func()
-}
-
-func newHandClock() *handClock { return &handClock{now: time.Now().UTC().Truncate(time.Microsecond)} }
-
-func (c *handClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *handClock) At(due time.Time, f func()) func() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.skips || !due.After(c.now) {
-		go f()
-		return func() {}
-	}
-	t := &handTimer{due, f}
-	c.timers = append(c.timers, t)
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.timers = slices.DeleteFunc(c.timers, func(other *handTimer) bool { return other == t })
-	}
-}
-
-func (c *handClock) Deadline(due time.Time, f func()) func() { return c.At(due, f) }
-
-// next returns when the next call is due; false when none is.
-func (c *handClock) next() (due time.Time, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, t := range c.timers {
-		if !ok || t.due.Before(due) {
-			due, ok = t.due, true
-		}
-	}
-	return due, ok
-}
-
-// pass moves the clock, and makes the calls that are due in their order.
-func (c *handClock) pass(d time.Duration) {
-	c.mu.Lock()
-	c.now = c.now.Add(d)
-	slices.SortStableFunc(c.timers, func(a, b *handTimer) int { return a.due.Compare(b.due) })
-	n := 0
-	for n < len(c.timers) && !c.timers[n].due.After(c.now) {
-		n++
-	}
-	due := slices.Clone(c.timers[:n])
-	c.timers = slices.Delete(c.timers, 0, n)
-	c.mu.Unlock()
-	for _, t := range due {
-		t.f()
-	}
-}
-
 func pointer[T any](v T) *T { return &v }
+
+// byEvent orders the ids of events by their sequences.
+func byEvent(a, b string) int {
+	before, _ := messaging.EventSequence(a)
+	after, _ := messaging.EventSequence(b)
+	return cmp.Compare(before, after)
+}
