@@ -56,6 +56,10 @@ bench: ## benchmarks through benchstat, then the HTTP ratios
 	$(BENCHSTAT) bench.txt
 	$(if $(wildcard internal/bench/*.go),$(WITHPG) -durable -- go run ./internal/bench)
 
+.PHONY: schemas
+schemas: ## write docs/schemas from the views of events
+	go test ./gateway -count=1 -run '^TestSchemasInDocsAreThoseThatAreServed$$' -args -update
+
 .PHONY: cover
 cover: ## coverage, with a floor for each package (.ci/cover)
 	$(WITHPG) -- .ci/cover coverage.out

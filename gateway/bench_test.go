@@ -68,12 +68,14 @@ func BenchmarkAccept(b *testing.B) {
 		Instances: []auth.AllowedInstance{{ID: w.instance.ID, Name: "a"}}, Requests: auth.NewBucket(1_000_000_000, 1_000_000_000),
 	}
 	library, _ := newLibrary(b)
-	server, err := gateway.New(gateway.Options{
+	options := gateway.Options{
 		Media: library, Auth: w, Sender: w, Instances: w, Reader: w, Awaiter: w, Clocks: w, Idempotency: w, Logs: w, Ready: w,
 		Connections: w, Numbers: w, Proxies: new(proxy.Book), Pacer: w, Links: pairlink.New(newLinkStore(&w.world), nil),
 		Logger:  slog.New(slog.NewTextHandler(io.Discard, nil)),
 		ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
-	})
+	}
+	furnish(b, &w.world, &options)
+	server, err := gateway.New(options)
 	if err != nil {
 		b.Fatal(err)
 	}

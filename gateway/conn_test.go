@@ -33,14 +33,14 @@ func TestACallerThatReadsNothingIsLetGo(t *testing.T) {
 
 // Who takes an answer slowly, but takes it, gets all of it.
 func TestASlowReaderIsNotCut(t *testing.T) {
-	const stall = 400 * time.Millisecond
+	const stall = 2 * time.Second // no starved machine is as slow as that
 	h := open(t, func(o *gateway.Options) { o.WriteStall = stall })
 	conn := dial(t, h)
 	const answers = 100
 	go fmt.Fprint(conn, strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", answers-1)+
 		"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	began, got, piece := time.Now(), 0, make([]byte, 256<<10)
-	tick := time.NewTicker(stall / 20)
+	tick := time.NewTicker(stall / 40)
 	defer tick.Stop()
 	for {
 		<-tick.C
@@ -81,7 +81,7 @@ func TestStopCutsWhatOutlastsIt(t *testing.T) {
 	if err := h.stop(); err != nil {
 		t.Errorf("Serve returned %v", err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > lastStop {
 		t.Errorf("the stop took %v", took)
 	}
 	if !strings.Contains(h.logged.String(), "connections were cut") {

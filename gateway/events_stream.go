@@ -47,12 +47,10 @@ func isEventPattern(pattern string) bool {
 }
 
 // streamed is an answer that is a stream of events and nothing else.
-type streamed struct{ form *form }
+type streamed struct{ formed[nothing] }
 
 // answer implements what answerOf asks for: there is no JSON.
 func (streamed) answer() any { return nil }
-
-func (s streamed) inForm() (data any, other *form) { return nil, s.form }
 
 // streamEvents tells of events as they happen.
 func (s *Server) streamEvents(_ context.Context, call *Call, req streamEvents) (streamed, error) {
@@ -80,7 +78,7 @@ func (s *Server) streamEvents(_ context.Context, call *Call, req streamEvents) (
 		}
 		return l.dropped(reason)
 	})
-	return streamed{other}, err
+	return streamed{formed[nothing]{other: other}}, err
 }
 
 // lastEventID returns behind which event a stream begins; empty: now. What an

@@ -83,7 +83,9 @@ func EventSchemas() (map[string][]byte, error) {
 	return files, err
 }
 
-func eventSchemaPath(t messaging.EventType) string { return eventSchemasPath + "/" + string(t) + ".json" }
+func eventSchemaPath(t messaging.EventType) string {
+	return eventSchemasPath + "/" + string(t) + ".json"
+}
 
 func encodeSchema(v any) ([]byte, error) {
 	b, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent("  "))
@@ -112,7 +114,7 @@ func eventIndex() any {
 }
 
 // reflectEvent makes the schema of any event, and of what it is made of.
-func reflectEvent() (event map[string]any, definitions map[string]any, err error) {
+func reflectEvent() (event, definitions map[string]any, err error) {
 	definitions = make(map[string]any)
 	collect := func(name string, schema jsonschema.Schema) {
 		if definition, failed := asMap(schema); failed != nil {

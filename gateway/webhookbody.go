@@ -52,7 +52,7 @@ type webhookBody struct {
 	Chats       *string         `json:"chats,omitzero" enum:"all,direct,group" description:"From which chats it hears of messages; all by default."`
 	Ordered     *bool           `json:"ordered,omitzero" description:"One delivery at a time for each instance, in the order of the events: the next one waits until the one before has been delivered or has finally failed. Slower; false by default."`
 	Enabled     *bool           `json:"enabled,omitzero" description:"true by default."`
-	RetryPolicy retryPolicyBody `json:"retry_policy,omitzero" description:"null: the usual one."`
+	RetryPolicy retryPolicyBody `json:"retry_policy,omitzero" nullable:"true" description:"null: the usual one."`
 }
 
 func (w *webhookBody) check(fields *fault.Fields) {

@@ -147,6 +147,13 @@ func (s *webhookShelf) Deliveries(
 	}), nil
 }
 
+// hold keeps tests from being tried.
+func (s *webhookShelf) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck = true
+}
+
 // queue adds a delivery of an event.
 func (s *webhookShelf) queue(e webhooks.Endpoint, event messaging.Event) webhooks.Delivery {
 	s.mu.Lock()
@@ -223,7 +230,7 @@ func (w *world) EventsAfter(_ context.Context, of messaging.World, after int64, 
 }
 
 // furnish gives a door its webhooks and streams.
-func furnish(t *testing.T, w *world, o *gateway.Options) *webhookShelf {
+func furnish(t testing.TB, w *world, o *gateway.Options) *webhookShelf {
 	t.Helper()
 	shelf := &webhookShelf{world: w}
 	loopback := guard.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
@@ -244,12 +251,16 @@ func furnish(t *testing.T, w *world, o *gateway.Options) *webhookShelf {
 }
 
 // newHub runs a hub on a world until the test ends.
-func newHub(t *testing.T, w *world) *stream.Hub {
+func newHub(t testing.TB, w *world, change ...func(*stream.Options)) *stream.Hub {
 	t.Helper()
-	hub, err := stream.New(stream.Options{
+	o := stream.Options{
 		Store: w, Render: gateway.NewRenderer(new(proxy.Book)).RenderEvent, Logger: slog.New(slog.DiscardHandler),
 		Still: 20 * time.Millisecond,
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	hub, err := stream.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ type deliveryView struct {
 	NextAttemptAt timestamp              `json:"next_attempt_at" description:"Of a pending one."`
 	StatusCode    *int                   `json:"status_code" description:"Of the last try; null when there was no answer."`
 	DurationMS    *int64                 `json:"duration_ms" description:"Of the last try."`
-	ErrorClass    nullable               `json:"error_class" description:"Why the last try failed: status, redirect, timeout, connect, dns, tls, not_allowed, broken, event_gone."`
+	ErrorClass    nullable               `json:"error_class" description:"Why the last try failed: status, redirect, timeout, connect, dns, tls, not_allowed, broken, event_gone, internal."`
 	Answer        nullable               `json:"answer" description:"The first 1 KB of the last answer's body."`
 	CreatedAt     timestamp              `json:"created_at"`
 	AttemptedAt   timestamp              `json:"attempted_at"`

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -369,6 +370,8 @@ type house struct {
 	logged *lockedBuffer
 	shelf  *shelf
 	hooks  *webhookShelf
+	ring   *keyStore
+	known  *auth.Directory
 	stop   func() error // ends Serve and returns what it returned
 }
 
@@ -385,7 +388,7 @@ func open(t *testing.T, change ...func(*gateway.Options)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{world: w, keys: keys, logged: new(lockedBuffer)}
+	h := &house{world: w, keys: keys, ring: store, known: directory, logged: new(lockedBuffer)}
 	options := gateway.Options{
 		Auth: directory, Sender: w, Instances: w, Reader: w, Awaiter: w, Clocks: w, Idempotency: w, Logs: w, Ready: w,
 		Media: h.library(t), Connections: w, Numbers: w, Proxies: new(proxy.Book), Pacer: w, Links: pairlink.New(newLinkStore(w), nil),
@@ -513,7 +516,11 @@ type keyStore struct {
 	world   *world // knows the names of instances
 }
 
-func (s *keyStore) Keys(context.Context) ([]auth.Record, error) { return nil, nil }
+func (s *keyStore) Keys(context.Context) ([]auth.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.records)), nil
+}
 
 func (s *keyStore) Key(_ context.Context, id string) (auth.Record, error) {
 	s.mu.Lock()
@@ -524,7 +531,21 @@ func (s *keyStore) Key(_ context.Context, id string) (auth.Record, error) {
 	return auth.Record{}, fault.ErrNotFound
 }
 
-func (s *keyStore) KeyEpoch(context.Context) (int64, error) { return s.epoch, nil }
+func (s *keyStore) KeyEpoch(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch, nil
+}
+
+// revokeElsewhere ends a key as another process does.
+func (s *keyStore) revokeElsewhere(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.records[id]
+	r.RevokedAt = time.Now()
+	s.records[id] = r
+	s.epoch++
+}
 
 func (s *keyStore) TouchKeys(context.Context, map[string]time.Time) error { return nil }
 

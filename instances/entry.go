@@ -3,6 +3,7 @@ package instances
 import (
 	"bytes"
 	"context"
+	"reflect"
 	"sync"
 
 	"portaria/instances/proxy"
@@ -105,8 +106,10 @@ func (m *Manager) refresh(ctx context.Context, i messaging.Instance, began uint6
 // changed the settings. m.mu is held.
 func (m *Manager) take(e *entry, i messaging.Instance) (ready bool) {
 	carried, ask, settings := e.carries(), e.instance.Ask, e.instance.Settings
+	if m.watchers[i.ID] != nil && !reflect.DeepEqual(e.instance, i) { // a reading takes in all instances, whichever has changed
+		m.notify(i.ID)
+	}
 	e.set(i)
-	m.notify(i.ID)
 	return e.carries() && (!carried || ask != i.Ask || !bytes.Equal(settings, i.Settings))
 }
 

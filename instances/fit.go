@@ -146,7 +146,11 @@ func (m *Manager) correct(ctx context.Context, e *entry) error {
 	var c messaging.InstanceChange
 	switch {
 	case ends:
-		c = ended(&i)
+		linked, err := m.isLinked(ctx, i)
+		if err != nil {
+			return err
+		}
+		c = ended(&i, linked)
 	case anew && m.o.Reporter != nil:
 		c = changeOf(&i, messaging.InstanceConnecting, "", time.Now())
 	default:
@@ -179,10 +183,21 @@ func (m *Manager) readAgain(e *entry) {
 	}
 }
 
+// isLinked asks the database whether a phone is linked to an instance. Its
+// channel, which is closed, may have said so a moment ago: then the news is on
+// its way still.
+func (m *Manager) isLinked(ctx context.Context, i messaging.Instance) (bool, error) {
+	stored, err := m.o.Store.FindInstance(ctx, i.WorkspaceID, i.Environment, i.ID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, fmt.Errorf("is a phone linked to %s: %w", i.ID, err)
+	}
+	return stored.Linked(), nil
+}
+
 // ended is the change of an instance that its owner wants no more of.
-func ended(i *messaging.Instance) messaging.InstanceChange {
+func ended(i *messaging.Instance, linked bool) messaging.InstanceChange {
 	state := messaging.InstanceDisconnected
-	if !i.Linked() {
+	if !linked {
 		state = messaging.InstanceCreated
 	}
 	at := i.AskedAt // by the world's clock

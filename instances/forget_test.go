@@ -1,6 +1,7 @@
 package instances_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,9 +21,14 @@ func (w *liveWorld) linkedAs(name, session string) messaging.Instance {
 	return i
 }
 
+// forgets waits until these sessions are deleted, in this order, and the database
+// has been told.
 func (w *liveWorld) forgets(want ...string) {
 	w.t.Helper()
 	eventually(w.t, "the session is deleted", func() bool { return len(w.phones.sessionsForgotten()) >= len(want) })
+	eventually(w.t, "it is not to be deleted again", func() bool {
+		return w.store.ForgetLinks(w.t.Context(), func(context.Context, messaging.Instance) error { return errInUse }) == nil
+	})
 	if diff := cmp.Diff(want, w.phones.sessionsForgotten()); diff != "" {
 		w.t.Error(diff)
 	}

@@ -117,6 +117,37 @@ func TestADisconnectionIsShownWhenTheChannelIsClosed(t *testing.T) {
 	})
 }
 
+// Who disconnects right after a phone was linked has a linked instance, though
+// the manager may not have heard of the phone yet.
+func TestADisconnectionRightAfterLinkingKeepsThePhone(t *testing.T) {
+	eachLive(t, func(w *liveWorld) {
+		i := w.create("one")
+		w.begin()
+		w.act("connect", i.ID, messaging.AskConnect)
+		asked := w.phones.last()
+		w.store.TellInstances(func(messaging.Instance) {}) // the news is late
+		w.tell(asked, messaging.InstancePairing, nil)
+		w.tell(asked, messaging.InstanceConnected, func(c *messaging.InstanceChange) {
+			c.Done, c.Linked = asked.AskedAt, &messaging.Link{ID: "session", Phone: "5511912345678"}
+		})
+		late := asked
+		late.State = messaging.InstancePairing
+		w.manager.Observe(late)
+		w.idle()
+		if _, err := w.manager.Disconnect(w.t.Context(), w.tenancy, i.ID); err != nil {
+			w.t.Fatal(err)
+		}
+		eventually(w.t, "it is told", func() bool {
+			events, err := w.store.Events(w.t.Context(), w.tenancy, messaging.EventFilter{InstanceID: i.ID}, messaging.Page{Limit: 1})
+			return err == nil && events[0].Type == messaging.EventInstanceDisconnected
+		})
+		stored, err := w.store.FindInstance(w.t.Context(), i.WorkspaceID, i.Environment, i.ID)
+		if err != nil || stored.State != messaging.InstanceDisconnected || !stored.Linked() {
+			w.t.Errorf("%+v, %v; want a linked instance that is disconnected", stored, err)
+		}
+	})
+}
+
 // The command line writes beside the server, which must do what it asks for.
 func TestAnActOfAnotherProcessIsDone(t *testing.T) {
 	eachLive(t, func(w *liveWorld) {

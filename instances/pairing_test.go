@@ -97,6 +97,7 @@ func TestAWatcherIsToldOfChanges(t *testing.T) {
 	}
 	w.tell(other, messaging.InstanceBanned, nil)
 	w.until(other.ID, "is banned", func(i messaging.Instance) bool { return i.State == messaging.InstanceBanned })
+	w.load() // which takes in both
 	if told() {
 		t.Error("told of another instance")
 	}

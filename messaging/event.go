@@ -64,8 +64,8 @@ var ErrUnrecordable = fault.New(fault.Internal, "UNRECORDABLE", "This cannot be 
 // Sink is somewhere that events go: the webhooks, the streams, a broker. What it
 // must not lose it finds in the store; Tell only says that there is something.
 type Sink interface {
-	// Tell hears of committed events, in their order, on the committer's
-	// goroutine: it must not block.
+	// Tell hears of committed events, in their order, while no other write goes
+	// on: it must not block or write.
 	Tell(events []Event)
 	// Run works until ctx ends, and returns when all that it started has ended.
 	Run(ctx context.Context) error

@@ -43,7 +43,8 @@ type lane struct {
 	dues    dueTimes
 
 	// spilled says that the database may hold due rows of a priority that are
-	// not in memory; spills counts the messages that were left there.
+	// not in memory; spills counts how often that was said, so that a read which
+	// was under way at that moment does not take it back.
 	spilled [messaging.Priorities]bool
 	unread  bool // the rows that are due later have not been read since the start
 	overdue bool // a deadline has passed: look for what has expired
@@ -209,6 +210,7 @@ func (l *lane) ranOut() {
 func (l *lane) spillAll() {
 	for p := range l.spilled {
 		l.spilled[p] = true
+		l.spills[p]++
 	}
 }
 

@@ -1,6 +1,8 @@
 package outbox_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,4 +10,10 @@ import (
 	"portaria/internal/testpg"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(testpg.Around(m)) }
+func TestMain(m *testing.M) {
+	if err := setSize(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(testpg.Around(m))
+}

@@ -86,6 +86,31 @@ func TestACanceledMessageIsNotCarriedFromARowReadBefore(t *testing.T) {
 	})
 }
 
+// What comes due while the lane reads is not among what it reads, and nothing
+// else would have the lane look again.
+func TestAMessageThatComesDueDuringAReadIsSent(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w, h := newHookedWorld(t, s)
+		in := func(d time.Duration) func(*outbox.Draft) {
+			return func(draft *outbox.Draft) { draft.SendAt = w.clock.Now().Add(d) }
+		}
+		first, second := w.accept(number(1), in(time.Second)), w.accept(number(2), in(time.Minute))
+		w.idle()
+		var passed atomic.Bool
+		h.due = func(rows []outbox.Parcel) {
+			if len(rows) > 0 && passed.CompareAndSwap(false, true) {
+				w.clock.pass(time.Minute)
+			}
+		}
+		w.pass(time.Second)
+		for _, m := range []messaging.Message{first, second} {
+			if got := w.status(m); got != messaging.StatusSent {
+				t.Errorf("status = %s, want sent", got)
+			}
+		}
+	})
+}
+
 func TestAMessageIsNotSetAsideBehindOneThatIsCanceledMeanwhile(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		w, h := newHookedWorld(t, s)

@@ -20,6 +20,9 @@ func (s *Store) Attempted(ctx context.Context, a webhooks.Attempt) error {
 	return nil
 }
 
+// The rows are found by the primary key. The expression around state keeps
+// PostgreSQL from going through all that is pending instead, as it does while it
+// believes that to be little.
 var (
 	updateAttempts = &rows{
 		head: `UPDATE webhook_deliveries SET attempts = v.column4, state = v.column5, due_at = v.column6, attempted_at = v.column7,
@@ -27,10 +30,10 @@ var (
 		form:    asTable,
 		columns: slices.Concat(repeat(text, 3), repeat(number, 1), repeat(text, 1), repeat(number, 4), repeat(text, 2)),
 		tail: ` WHERE webhook_deliveries.webhook_id = v.column1 AND webhook_deliveries.id = v.column2
-			AND webhook_deliveries.node = v.column3 AND webhook_deliveries.attempts <= v.column4 AND webhook_deliveries.state = 'pending'`,
+			AND webhook_deliveries.node = v.column3 AND webhook_deliveries.attempts <= v.column4 AND webhook_deliveries.state || '' = 'pending'`,
 	}
 	deleteUnwanted = &rows{
-		head:    `DELETE FROM webhook_deliveries WHERE state = 'pending' AND (webhook_id, id, node) IN (SELECT v.column1, v.column2, v.column3 FROM `,
+		head:    `DELETE FROM webhook_deliveries WHERE state || '' = 'pending' AND (webhook_id, id, node) IN (SELECT v.column1, v.column2, v.column3 FROM `,
 		form:    asTable,
 		columns: repeat(text, 3),
 		tail:    `)`,

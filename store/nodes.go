@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -149,38 +150,37 @@ func (a adoption) in(ctx context.Context, tx *sqlx.Tx) (webhookIDs []string, err
 	if err != nil {
 		return nil, err
 	}
-	ended := micros(a.now)
-	if a.alone {
-		ended = int64(^uint64(0) >> 1)
-	}
 	for _, p := range gone {
-		var moved []string
-		switch {
-		case p.known:
-			res, err := tx.ExecContext(ctx, endNode, p.id, ended)
-			if err != nil {
-				return nil, fmt.Errorf("end node: %w", err)
-			}
-			if n, err := res.RowsAffected(); err != nil {
-				return nil, err
-			} else if n == 0 {
-				continue // it has renewed, or another adopts it
-			}
-			err = tx.SelectContext(ctx, &moved, adoptDeliveries, a.node, p.id)
-			if err != nil {
-				return nil, fmt.Errorf("adopt: %w", err)
-			}
-		case p.id == "" || a.alone:
-			if err := tx.SelectContext(ctx, &moved, adoptDeliveries, a.node, p.id); err != nil {
-				return nil, fmt.Errorf("adopt: %w", err)
-			}
-		default:
-			before := messaging.NewID(messaging.DeliveryPrefix, time.Now().Add(-strangerGrace))
-			if err := tx.SelectContext(ctx, &moved, adoptStrangers, a.node, p.id, before); err != nil {
-				return nil, fmt.Errorf("adopt: %w", err)
-			}
+		moved, err := a.take(ctx, tx, p)
+		if err != nil {
+			return nil, fmt.Errorf("adopt: %w", err)
 		}
 		webhookIDs = append(webhookIDs, moved...)
 	}
 	return webhookIDs, nil
+}
+
+// take moves the deliveries of one who has ended, and returns the endpoint of
+// each.
+func (a adoption) take(ctx context.Context, tx *sqlx.Tx, p predecessor) (moved []string, err error) {
+	if !p.known && p.id != "" && !a.alone {
+		before := messaging.NewID(messaging.DeliveryPrefix, time.Now().Add(-strangerGrace))
+		err := tx.SelectContext(ctx, &moved, adoptStrangers, a.node, p.id, before)
+		return moved, err
+	}
+	if p.known {
+		ended := micros(a.now)
+		if a.alone {
+			ended = math.MaxInt64
+		}
+		res, err := tx.ExecContext(ctx, endNode, p.id, ended)
+		if err != nil {
+			return nil, err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return nil, err // it has renewed, or another adopts it
+		}
+	}
+	err = tx.SelectContext(ctx, &moved, adoptDeliveries, a.node, p.id)
+	return moved, err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -139,7 +140,7 @@ const selectReplayFailures = `SELECT ` + deliveryColumns + ` FROM webhook_delive
 // endpoint that has been narrowed since is not told of other instances.
 func (p *replaying) failures(ctx context.Context) (done bool, err error) {
 	w := &p.endpoint.Webhook
-	until := int64(^uint64(0) >> 1)
+	until := int64(math.MaxInt64)
 	if !p.Until.IsZero() {
 		until = micros(p.Until)
 	}

@@ -3,7 +3,11 @@ package store_test
 import (
 	"database/sql"
 	"path/filepath"
+	"strconv"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"portaria/store"
 )
@@ -24,3 +28,9 @@ func change(t *testing.T, o store.Options, statement string) {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
+
+// micros writes a time as the database does.
+func micros(t time.Time) string { return strconv.FormatInt(t.UnixMicro(), 10) }
+
+// cmpEmpty makes no difference between no slice and an empty one.
+var cmpEmpty = cmpopts.EquateEmpty()

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -71,10 +72,12 @@ func (w *sweeper) sweepWebhooks(ctx context.Context, now time.Time) error {
 }
 
 const (
-	// nextEvents looks at the next events that every sink has had.
+	// nextEvents looks at the next events that every sink has had, or should have
+	// had long ago.
 	nextEvents = `SELECT sequence, occurred_at FROM events WHERE workspace_id = $1 AND environment = $2 AND sequence > $3
-		AND sequence <= (SELECT COALESCE(MIN(c.sequence), $4) FROM sink_cursors c WHERE c.workspace_id = $1 AND c.environment = $2)
-		ORDER BY sequence LIMIT $5`
+		AND (occurred_at < $4
+			OR sequence <= (SELECT COALESCE(MIN(c.sequence), $5) FROM sink_cursors c WHERE c.workspace_id = $1 AND c.environment = $2))
+		ORDER BY sequence LIMIT $6`
 
 	sweepEvents = `DELETE FROM events WHERE workspace_id = $1 AND environment = $2 AND sequence >= $3 AND sequence <= $4
 		AND sequence NOT IN (SELECT d.sequence FROM webhooks w JOIN webhook_deliveries d ON d.webhook_id = w.id
@@ -84,30 +87,30 @@ const (
 
 // sweepEvents deletes events, world by world, from the first one on as long as
 // they are old: one goes only when those before it may go. What an endpoint is
-// still to be told stays, and so does what a sink has not had.
+// still to be told stays. So does what a sink has not had, but for twice as long
+// at most: a sink may have been switched off for good.
 func (w *sweeper) sweepEvents(ctx context.Context, now time.Time) error {
 	worlds, err := w.store.Worlds(ctx)
 	if err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
-	before := micros(now.Add(-w.store.eventLife))
+	before, long := micros(now.Add(-w.store.eventLife)), micros(now.Add(-2*w.store.eventLife))
 	for _, world := range worlds {
-		if err := w.sweepWorld(ctx, world, before); err != nil {
+		if err := w.sweepWorld(ctx, world, before, long); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *sweeper) sweepWorld(ctx context.Context, world messaging.World, before int64) error {
-	const noSink = int64(^uint64(0) >> 1)
+func (w *sweeper) sweepWorld(ctx context.Context, world messaging.World, before, long int64) error {
 	workspace, env := world.WorkspaceID, string(world.Environment)
 	for after := int64(0); ; {
 		var found []struct {
 			Sequence   int64 `db:"sequence"`
 			OccurredAt int64 `db:"occurred_at"`
 		}
-		if err := w.store.r.SelectContext(ctx, &found, nextEvents, workspace, env, after, noSink, sweepChunk); err != nil {
+		if err := w.store.r.SelectContext(ctx, &found, nextEvents, workspace, env, after, long, int64(math.MaxInt64), sweepChunk); err != nil {
 			return fmt.Errorf("sweep: %w", explain(err))
 		}
 		old := 0

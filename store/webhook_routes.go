@@ -8,6 +8,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"portaria/events/webhooks"
 	"portaria/messaging"
 )
 
@@ -103,6 +104,7 @@ func (l *eventLog) route(ctx context.Context, b conn) error {
 				due = e.Timestamp
 			}
 			q := s.queuedDelivery(endpoints[j].ID, e, now, due)
+			q.Due = q.Due.Add(webhooks.PolicyOf(&endpoints[j]).FirstWait())
 			args = queuedArgs(args, &q)
 			l.queued = append(l.queued, q.WebhookID)
 		}

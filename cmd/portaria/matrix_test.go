@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -51,7 +52,8 @@ func newRealDoorIn(t *testing.T, s *store.Store, workspace string) *realDoor {
 func newRealDoorOn(t *testing.T, s *store.Store, workspace string, live *sessions) *realDoor {
 	t.Helper()
 	a, err := newApp(s, appOptions{
-		log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir(), secretKey: make([]byte, secretKeySize), whatsapp: live,
+		log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir(), secretKey: make([]byte, secretKeySize),
+		whatsapp: live, sinks: sinkOptions{allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, // where the matrix has its endpoints
 	})
 	if err != nil {
 		t.Fatal(err)

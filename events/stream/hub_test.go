@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -160,8 +161,7 @@ func TestABurstDropsNobodyWhoReads(t *testing.T) {
 			for range 300 {
 				want = append(want, j.commit(here, "ins_a", "message.sent").ID)
 			}
-			h.tell(j, "ins_b", "message.sent")
-			want = append(want, j.events[here][len(j.events[here])-1].ID)
+			want = append(want, h.tell(j, "ins_b", "message.sent"))
 			time.Sleep(50 * time.Millisecond)
 		}
 		time.Sleep(10 * time.Second)
@@ -250,17 +250,62 @@ func TestWhatNobodyToldIsFoundByPolling(t *testing.T) {
 		if diff := cmp.Diff(want, heard.all(t)); diff != "" {
 			t.Error(diff)
 		}
-		if heard.stills < 4 {
-			t.Errorf("a silent second had %d moments of its own", heard.stills)
+		if n := heard.moments(); n < 4 {
+			t.Errorf("a silent second had %d moments of its own", n)
 		}
 		end(cancel, ended)
 		// Nobody listens: the store is left alone.
 		synctest.Wait()
-		before := j.reads
+		before := j.asked()
 		time.Sleep(time.Minute)
-		if j.reads != before {
-			t.Errorf("%d reads for nobody", j.reads-before)
+		if after := j.asked(); after != before {
+			t.Errorf("%d reads for nobody", after-before)
 		}
+	})
+}
+
+// What is committed when a listener has read the store and nobody feeds it yet
+// must not wait for a poll.
+func TestNothingWaitsBetweenTheStoreAndTheFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal()
+		h, heard := run(t, j), new(ear)
+		var want []string
+		j.behindRead(sync.OnceFunc(func() { want = append(want, h.tell(j, "ins_a", "message.sent")) }))
+		cancel, ended := h.follow(everything(), heard)
+		synctest.Wait()
+		if diff := cmp.Diff(want, heard.all(t)); diff != "" || len(want) != 1 {
+			t.Error(diff)
+		}
+		end(cancel, ended)
+	})
+}
+
+// What the feed hands to others while a listener is about to join, it has to read
+// by itself.
+func TestNothingIsLostWhileJoiningAFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal()
+		h, first, second := run(t, j), new(ear), new(ear)
+		leaveFirst, firstEnded := h.follow(everything(), first)
+		synctest.Wait()
+		var want []string
+		j.behindRead(sync.OnceFunc(func() {
+			j.behindRead(nil)
+			want = append(want, h.tell(j, "ins_a", "message.sent"))
+			time.Sleep(time.Millisecond) // the feed hands it out
+		}))
+		leaveSecond, secondEnded := h.follow(everything(), second)
+		time.Sleep(10 * time.Millisecond)
+		want = append(want, h.tell(j, "ins_a", "message.sent"))
+		synctest.Wait()
+		for name, heard := range map[string]*ear{"first": first, "second": second} {
+			if diff := cmp.Diff(want, heard.all(t)); diff != "" {
+				t.Errorf("the %s:\n%s", name, diff)
+			}
+		}
+		end(leaveFirst, firstEnded)
+		end(leaveSecond, secondEnded)
 	})
 }
 
@@ -272,13 +317,13 @@ func TestFeedsOutliveAStoreThatFails(t *testing.T) {
 		cancel, ended := h.follow(everything(), heard)
 		synctest.Wait()
 		j.breakWith(errors.New("no line"))
-		before := j.reads
+		before := j.asked()
 		var want []string
 		for range 1000 {
 			want = append(want, h.tell(j, "ins_a", "message.sent"))
 			time.Sleep(5 * time.Millisecond)
 		}
-		if asked := j.reads - before; asked > 10 {
+		if asked := j.asked() - before; asked > 10 {
 			t.Errorf("the store was asked %d times in five seconds", asked)
 		}
 		if _, refused := h.follow(everything(), new(ear)); <-refused == nil {

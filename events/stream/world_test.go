@@ -24,6 +24,7 @@ type journal struct {
 	broken error                                 // guarded by mu; what reading fails with
 	reads  int                                   // guarded by mu
 	heads  map[messaging.World]int64             // guarded by mu; where another head was set
+	onRead func()                                // guarded by mu; called behind each read
 }
 
 func newJournal() *journal {
@@ -54,6 +55,9 @@ func (j *journal) EventHead(_ context.Context, w messaging.World) (int64, error)
 
 func (j *journal) EventsAfter(_ context.Context, w messaging.World, after int64, limit int) ([]messaging.Event, error) {
 	j.mu.Lock()
+	if j.onRead != nil {
+		defer j.onRead()
+	}
 	defer j.mu.Unlock()
 	j.reads++
 	if j.broken != nil {
@@ -62,6 +66,20 @@ func (j *journal) EventsAfter(_ context.Context, w messaging.World, after int64,
 	list := j.events[w]
 	list = list[min(max(after, j.kept-1), int64(len(list))):]
 	return slices.Clone(list[:min(limit, len(list))]), nil
+}
+
+// asked returns how often the store was read.
+func (j *journal) asked() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.reads
+}
+
+// behindRead sets what is called behind each read.
+func (j *journal) behindRead(f func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.onRead = f
 }
 
 func (j *journal) breakWith(err error) {
@@ -115,6 +133,13 @@ func (e *ear) Still() error {
 	defer e.mu.Unlock()
 	e.stills++
 	return nil
+}
+
+// moments returns how often Still was called.
+func (e *ear) moments() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stills
 }
 
 // all returns what was heard, and fails when some of it is not flushed.
@@ -181,7 +206,7 @@ func (h *hub) follow(s stream.Subscription, l stream.Listener) (cancel func(), e
 }
 
 // tell commits an event and tells the hub.
-func (h *hub) tell(j *journal, instance string, t messaging.EventType) string {
+func (h *hub) tell(j *journal, instance string, t messaging.EventType) (id string) {
 	e := j.commit(here, instance, t)
 	h.Tell([]messaging.Event{e})
 	return e.ID

@@ -82,6 +82,7 @@ func (s *stage) ready() {
 	s.create()
 	s.link()
 	s.see("instance: created pairing connected")
+	s.stands("connected", "", "connected")
 	events := s.events()
 	s.since = events[len(events)-1].ID
 }

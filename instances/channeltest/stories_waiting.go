@@ -27,6 +27,7 @@ func waiting() []story {
 			s.act("restart")
 			s.text(to, "after")
 			s.see("instance: connected")
+			s.stands("connected", "", "connected")
 		},
 		want: []string{
 			"instance: connected",
@@ -128,6 +129,7 @@ func (s *stage) disconnected() {
 	s.ready()
 	s.act("disconnect")
 	s.see("instance: disconnected(disconnected_by_owner)")
+	s.stands("disconnected", "disconnected_by_owner", "disconnected")
 }
 
 // cancel cancels the message that was sent in this place.
