@@ -20,22 +20,23 @@ func (s *Store) Attempted(ctx context.Context, a webhooks.Attempt) error {
 	return nil
 }
 
-// The rows are found by the primary key. The expression around state keeps
-// PostgreSQL from going through all that is pending instead, as it does while it
-// believes that to be little.
+// A plan made while the table was empty is kept, and must be good ever after. The
+// expression around state keeps PostgreSQL from going through all that is
+// pending, and the sequence lets no index find more than a row or two.
 var (
 	updateAttempts = &rows{
 		head: `UPDATE webhook_deliveries SET attempts = v.column4, state = v.column5, due_at = v.column6, attempted_at = v.column7,
 			status_code = v.column8, duration_us = v.column9, error_class = v.column10, answer = v.column11 FROM `,
 		form:    asTable,
-		columns: slices.Concat(repeat(text, 3), repeat(number, 1), repeat(text, 1), repeat(number, 4), repeat(text, 2)),
-		tail: ` WHERE webhook_deliveries.webhook_id = v.column1 AND webhook_deliveries.id = v.column2
+		columns: slices.Concat(repeat(text, 3), repeat(number, 1), repeat(text, 1), repeat(number, 4), repeat(text, 2), repeat(number, 1)),
+		tail: ` WHERE webhook_deliveries.webhook_id = v.column1 AND webhook_deliveries.id = v.column2 AND webhook_deliveries.sequence = v.column12
 			AND webhook_deliveries.node = v.column3 AND webhook_deliveries.attempts <= v.column4 AND webhook_deliveries.state || '' = 'pending'`,
 	}
 	deleteUnwanted = &rows{
-		head:    `DELETE FROM webhook_deliveries WHERE state || '' = 'pending' AND (webhook_id, id, node) IN (SELECT v.column1, v.column2, v.column3 FROM `,
+		head: `DELETE FROM webhook_deliveries WHERE state || '' = 'pending' AND (webhook_id, id, node, sequence) IN (
+			SELECT v.column1, v.column2, v.column3, v.column4 FROM `,
 		form:    asTable,
-		columns: repeat(text, 3),
+		columns: slices.Concat(repeat(text, 3), repeat(number, 1)),
 		tail:    `)`,
 	}
 )
@@ -55,11 +56,11 @@ func applyAttempts(ctx context.Context, b *batchConn, jobs []*job) error {
 	var updated, unwanted []any
 	for _, a := range attempts {
 		if a.Unwanted {
-			unwanted = append(unwanted, a.WebhookID, a.ID, a.Node)
+			unwanted = append(unwanted, a.WebhookID, a.ID, a.Node, a.Sequence)
 			continue
 		}
 		updated = append(updated, a.WebhookID, a.ID, a.Node, int64(a.Attempts), string(a.State), micros(a.Due), micros(a.AttemptedAt),
-			int64(a.StatusCode), a.Duration.Microseconds(), string(a.ErrorClass), storable(a.Answer))
+			int64(a.StatusCode), a.Duration.Microseconds(), string(a.ErrorClass), storable(a.Answer), a.Sequence)
 	}
 	if err := b.write(ctx, updateAttempts, updated); err != nil {
 		return fmt.Errorf("update deliveries: %w", err)

@@ -189,11 +189,13 @@ type eventRow struct {
 	messageRow
 }
 
-const selectEvents = `SELECT e.workspace_id AS event_workspace, e.environment AS event_environment, e.sequence, e.id AS event_id,
-		e.type, e.instance_id AS event_instance, e.message_id AS event_message, e.occurred_at, e.data, ` + maybeMessageColumns + `
-	FROM events e LEFT JOIN messages m
-		ON m.workspace_id = e.workspace_id AND m.environment = e.environment AND m.id = e.message_id AND e.message_id <> ''
-	WHERE e.workspace_id = $1 AND e.environment = $2`
+const selectEvents = eventColumns + ` FROM events e ` + withMessages + ` WHERE e.workspace_id = $1 AND e.environment = $2`
+
+const withMessages = `LEFT JOIN messages m
+		ON m.workspace_id = e.workspace_id AND m.environment = e.environment AND m.id = e.message_id AND e.message_id <> ''`
+
+const eventColumns = `SELECT e.workspace_id AS event_workspace, e.environment AS event_environment, e.sequence, e.id AS event_id,
+		e.type, e.instance_id AS event_instance, e.message_id AS event_message, e.occurred_at, e.data, ` + maybeMessageColumns
 
 // Events lists what happened: newest first, or oldest first behind
 // filter.After. Faults: fault.ErrBadRequest for an After or a cursor that is no

@@ -27,11 +27,13 @@ type bench struct {
 	portaria string // the product's
 	dir      string
 	database *database // nil without PostgreSQL
+
+	deliverySize map[string]int // by variant: the mean bytes of its deliveries in this round
 }
 
 // newBench builds the product and brings up what the chosen variants need.
 func newBench(ctx context.Context, o options, progress io.Writer) (b *bench, err error) {
-	b = &bench{o: o, progress: progress}
+	b = &bench{o: o, progress: progress, deliverySize: make(map[string]int)}
 	if b.self, err = os.Executable(); err != nil {
 		return nil, err
 	}

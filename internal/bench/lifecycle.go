@@ -91,25 +91,21 @@ func (p *product) untilRead(ctx context.Context, conns int, t *target, from, n i
 	if err := send(ctx, t, conns, from, n); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, lifecycleLimit)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	goal := base + int64(n)*eventsOfAMessage
-	for {
-		last, err := p.lastEvent()
-		if err != nil {
-			return 0, err
-		}
-		if last >= goal {
-			return time.Since(began), nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return 0, fmt.Errorf("%d events are missing: %w", goal-last, ctx.Err())
-		}
+	err = p.untilEvent(ctx, base+int64(n)*eventsOfAMessage)
+	return time.Since(began), err
+}
+
+// untilEvent waits until the event of this number has happened.
+func (p *product) untilEvent(ctx context.Context, goal int64) error {
+	var last int64
+	err := within(ctx, lifecycleLimit, "the messages are read", func() (_ bool, err error) {
+		last, err = p.lastEvent()
+		return last >= goal, err
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %d events are missing", err, goal-last)
 	}
+	return nil
 }
 
 // lastEvent returns the number of the newest event; events are numbered

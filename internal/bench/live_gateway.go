@@ -25,18 +25,7 @@ func (b *bench) serveLive(ctx context.Context, engine string, n *network) (*prod
 		return nil, err
 	}
 	h.token = key.Token
-	p, err := b.exec(ctx, h)
-	if err != nil {
-		return nil, err
-	}
-	if err = p.listening(ctx); err == nil {
-		err = p.call(http.MethodGet, "/v1/me", nil, nil)
-	}
-	if err != nil {
-		p.end()
-		return nil, err
-	}
-	return p, nil
+	return b.serveHome(ctx, h)
 }
 
 // liveName is the name of the i-th instance.

@@ -169,9 +169,14 @@ func (b *bench) nearAndFar(ctx context.Context, n *network, m meter) (sample, er
 	return sample{rate: near, cpu: spent, rateFar: far}, nil
 }
 
-// eventually asks often until a condition holds.
+// eventually asks often until a condition holds, but not for ever.
 func eventually(ctx context.Context, what string, holds func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, linkLimit)
+	return within(ctx, linkLimit, what, holds)
+}
+
+// within asks often until a condition holds, for so long at most.
+func within(ctx context.Context, limit time.Duration, what string, holds func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

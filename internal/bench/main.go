@@ -51,6 +51,7 @@ type options struct {
 	warm     time.Duration
 	conns    int
 	messages int
+	deadend  time.Duration // zero: as the sections say (steadyFor)
 	markdown string
 	perf     string
 }
@@ -75,10 +76,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // children are the modes in which bench runs itself as another process.
 func children() map[string]func(context.Context, []string, io.Writer) error {
 	return map[string]func(context.Context, []string, io.Writer) error{
-		childRaw:    serveRaw,
-		childMemory: weighInstances,
-		childBare:   serveBare,
-		childLive:   serveLiveHouse,
+		childRaw:      serveRaw,
+		childMemory:   weighInstances,
+		childBare:     serveBare,
+		childLive:     serveLiveHouse,
+		childReceiver: serveReceiver,
+		childPoster:   servePoster,
 	}
 }
 
@@ -101,6 +104,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.warm, "warmup", time.Second, "how long each variant runs before that")
 	flags.IntVar(&o.conns, "connections", 64, "connections of the load")
 	flags.IntVar(&o.messages, "messages", 20_000, "messages of a life cycle")
+	flags.DurationVar(&o.deadend, "deadend", 0, "how long events are told to ten webhooks of which one is dead; 0: 1m0s when all sections are measured, else 5s")
 	flags.StringVar(&o.markdown, "markdown", "", "also write the tables between the marks of this `file`")
 	flags.StringVar(&o.perf, "perf", "", "record each measured server with perf, into this `folder`")
 	if err := flags.Parse(args); err != nil {
@@ -116,7 +120,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
-	case o.rounds < 1, o.conns < 1, o.messages < 1, o.measure <= 0, o.warm < 0:
+	case o.rounds < 1, o.conns < 1, o.messages < 1, o.measure <= 0, o.warm < 0, o.deadend < 0:
 		return o, errors.New("-rounds, -connections, -messages and -duration must be positive")
 	}
 	return o, nil

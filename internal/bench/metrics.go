@@ -12,23 +12,24 @@ type quantity string
 
 // The quantities. Times are in the unit that their name ends in.
 const (
-	rate        quantity = "per second"
-	rateFar     quantity = "per second at 80 ms"
-	p99Far      quantity = "p99 ms at 80 ms"
-	linkSeconds quantity = "s to link"
-	backSeconds quantity = "s to reconnect"
-	bytesLive   quantity = "live bytes"
-	p50         quantity = "p50 ms"
-	p99         quantity = "p99 ms"
-	cpu         quantity = "CPU µs" // of the server and its database, for one request
-	quietP99    quantity = "quiet p99 ms"
-	refused     quantity = "refused per second"
-	firstAccept quantity = "ms to accept"
-	bytesIdle   quantity = "idle bytes"
-	bytesUsed   quantity = "used bytes"
-	bytesKey    quantity = "key bytes"
-	hitNanos    quantity = "hit ns"
-	hitAllocs   quantity = "hit allocs"
+	rate          quantity = "per second"
+	rateFar       quantity = "per second at 80 ms"
+	p99Far        quantity = "p99 ms at 80 ms"
+	linkSeconds   quantity = "s to link"
+	backSeconds   quantity = "s to reconnect"
+	bytesLive     quantity = "live bytes"
+	p50           quantity = "p50 ms"
+	p99           quantity = "p99 ms"
+	cpu           quantity = "CPU µs" // of the server and its database, for one request
+	quietP99      quantity = "quiet p99 ms"
+	refused       quantity = "refused per second"
+	behindSeconds quantity = "s behind at the end"
+	firstAccept   quantity = "ms to accept"
+	bytesIdle     quantity = "idle bytes"
+	bytesUsed     quantity = "used bytes"
+	bytesKey      quantity = "key bytes"
+	hitNanos      quantity = "hit ns"
+	hitAllocs     quantity = "hit allocs"
 )
 
 // sample is what one variant measured in one round.
@@ -67,7 +68,8 @@ type metric struct {
 	unit    string
 	must    float64 // zero: no goal is set
 	aim     float64
-	more    bool // more is better
+	remark  func(value float64) string // of a figure without a goal, in place of a verdict
+	more    bool                       // more is better
 }
 
 // in returns the metric's value in a round.
@@ -92,6 +94,8 @@ func (m metric) verdict(value float64) string {
 		return value <= goal
 	}
 	switch {
+	case m.must == 0 && m.remark != nil:
+		return m.remark(value)
 	case m.must == 0:
 		return ""
 	case reaches(m.aim):
@@ -113,6 +117,7 @@ const (
 	sectionStartup   = "startup"
 	sectionMemory    = "memory"
 	sectionBogus     = "bogus"
+	sectionWebhooks  = "webhooks"
 	sectionLive      = "live"
 	sectionLive50    = "live50"
 	sectionLinks     = "links"
@@ -142,6 +147,7 @@ func metrics() []metric {
 	}
 	for _, engine := range []string{sqlite, postgres} {
 		all = append(all, engineMetrics(engine)...)
+		all = append(all, webhookMetrics(engine)...)
 		all = append(all, liveMetrics(engine)...)
 	}
 	return append(
@@ -172,6 +178,34 @@ func engineMetrics(engine string) []metric {
 	}
 	for i := range all {
 		all[i].engine = engine
+	}
+	return all
+}
+
+// webhookMetrics are the rows of webhooks on one database. The performance notes
+// set them no goal.
+func webhookMetrics(engine string) []metric {
+	life, toldLife := lifecycleOn(engine), toldLifecycleOn(engine)
+	one, bareOne := toldOn(engine, 1), barePostsOn(engine, 1)
+	ten, bareTen := toldOn(engine, tenEndpoints), barePostsOn(engine, tenEndpoints)
+	alive, dead := steadyOn(engine, false), steadyOn(engine, true)
+	all := []metric{
+		{name: "life cycle with a webhook ÷ without", of: figure{toldLife, rate}, by: &figure{life, rate}, more: true},
+		{name: "CPU per message with a webhook ÷ without", of: figure{toldLife, cpu}, by: &figure{life, cpu}},
+		{name: "deliveries to a webhook ÷ bare posts", of: figure{one, rate}, by: &figure{bareOne, rate}, more: true},
+		{name: "CPU per delivery ÷ CPU of a bare post", of: figure{one, cpu}, by: &figure{bareOne, cpu}},
+		{name: "deliveries to ten webhooks ÷ bare posts", of: figure{ten, rate}, by: &figure{bareTen, rate}, more: true},
+		{name: "1,000 events/s to 10 webhooks, one dead: nine behind", of: figure{dead, behindSeconds}, unit: "s", remark: saysKeepUp},
+		{name: "the same with the tenth alive", of: figure{alive, behindSeconds}, unit: "s", remark: saysKeepUp},
+		{name: "events a second told to the nine, one dead", of: figure{dead, rate}, unit: "/s", more: true},
+		{name: "p99 from event to receipt, one dead", of: figure{dead, p99}, unit: "ms"},
+		{name: "p99 from event to receipt, one dead ÷ alive", of: figure{dead, p99}, by: &figure{alive, p99}},
+	}
+	for i := range all {
+		all[i].section, all[i].engine = sectionWebhooks, engine
+		if all[i].remark == nil {
+			all[i].remark = func(float64) string { return "no target" }
+		}
 	}
 	return all
 }

@@ -123,6 +123,11 @@ func (b *bench) serve(ctx context.Context, engine string, unpaired bool) (*produ
 	if err != nil {
 		return nil, err
 	}
+	return b.serveHome(ctx, h)
+}
+
+// serveHome starts an installation and waits until its key works.
+func (b *bench) serveHome(ctx context.Context, h *home) (*product, error) {
 	p, err := b.exec(ctx, h)
 	if err != nil {
 		return nil, err

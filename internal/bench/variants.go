@@ -29,6 +29,17 @@ func linksOn(engine string) string       { return "links, " + engine }
 func bareLinksOn(engine string) string   { return "links of whatsmeow, " + engine }
 func weighOn(engine string) string       { return "live memory, " + engine }
 
+func toldLifecycleOn(engine string) string    { return "life cycle with a webhook, " + engine }
+func toldOn(engine string, n int) string      { return several(n) + "webhook deliveries, " + engine }
+func barePostsOn(engine string, n int) string { return several(n) + "bare posts, " + engine }
+
+func steadyOn(engine string, dead bool) string {
+	if dead {
+		return "9 webhooks and a dead one, " + engine
+	}
+	return "10 webhooks, " + engine
+}
+
 func several(n int) string {
 	if n == 1 {
 		return ""
@@ -50,8 +61,12 @@ func (b *bench) variants() []variant {
 		all = append(all, []variant{
 			{name: acceptOn(engine), run: func(ctx context.Context) (sample, error) { return b.accepts(ctx, engine) }},
 			{name: lifecycleOn(engine), run: func(ctx context.Context) (sample, error) { return b.lifecycle(ctx, engine, 1) }},
+			{name: toldLifecycleOn(engine), run: func(ctx context.Context) (sample, error) { return b.toldLifecycle(ctx, engine) }},
 			{name: thousandOn(engine), run: func(ctx context.Context) (sample, error) { return b.lifecycle(ctx, engine, 1000) }},
 		}...)
+	}
+	for _, engine := range []string{sqlite, postgres} {
+		all = append(all, b.webhookVariants(engine)...)
 	}
 	for _, engine := range []string{sqlite, postgres} {
 		all = append(all, b.liveVariants(engine)...)
