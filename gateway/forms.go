@@ -124,7 +124,7 @@ const (
 	// pairingLife is how long a stream of codes lasts at most.
 	pairingLife = 5 * time.Minute
 	// heartbeat is how often a silent stream shows that it lives, and finds out
-	// that nobody listens any more.
+	// that a reader has vanished without hanging up.
 	heartbeat = 15 * time.Second
 	// maxStreams bounds the streams of the whole server: each is a goroutine and
 	// asks the database every second.
@@ -137,6 +137,7 @@ const (
 type events struct {
 	w     *bufio.Writer
 	wrote time.Time
+	gone  func() bool // whether the reader has hung up; nil: it is not known
 }
 
 // send writes one event with its data as JSON.
@@ -150,6 +151,9 @@ func (e *events) send(name string, data any) error {
 
 // beat keeps a silent stream alive. It fails once the reader has gone.
 func (e *events) beat() error {
+	if e.gone != nil && e.gone() {
+		return errReaderGone
+	}
 	if time.Since(e.wrote) < heartbeat {
 		return nil
 	}
@@ -166,14 +170,15 @@ func (e *events) write(text string) error {
 
 // stream makes an answer of events that tell writes. tell outlives the request:
 // it must keep nothing of the call. Its context ends with the server, and after
-// life unless that is zero; when the reader goes, writing fails. It returns when the stream is to
-// end. Fault: fault.ErrUnavailable when there are too many streams.
+// life unless that is zero; when the reader goes, writing or beat fails. It
+// returns when the stream is to end. Fault: fault.ErrUnavailable when there are too many streams.
 func (c *Call) stream(life time.Duration, tell func(ctx context.Context, out *events) error) (*form, error) {
 	x := c.exchange
 	if string(x.http.Method()) == http.MethodHead {
 		return &form{mediaType: formEvents}, nil
 	}
 	s, requestID, lineage := x.server, x.call.RequestID, x.call.Grant.Lineage
+	gone := hungUp(x.http.Conn())
 	if !s.streams.take(lineage, 1) {
 		return nil, fault.ErrUnavailable.Saying("Too many streams are open; try again.").After(5 * time.Second)
 	}
@@ -190,7 +195,7 @@ func (c *Call) stream(life time.Duration, tell func(ctx context.Context, out *ev
 			ctx, cancel = context.WithTimeout(ctx, life)
 			defer cancel()
 		}
-		if err := tell(ctx, &events{w: w, wrote: time.Now()}); err != nil && ctx.Err() == nil {
+		if err := tell(ctx, &events{w: w, wrote: time.Now(), gone: gone}); err != nil && ctx.Err() == nil {
 			s.logger.Debug("stream ended", "request_id", requestID, "error", err)
 		}
 	}}, nil

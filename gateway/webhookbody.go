@@ -199,16 +199,18 @@ func (r *retryPolicyBody) check(fields *fault.Fields) {
 	}
 }
 
-// changes returns what the policy sets; null sets both to what is usual.
+// changes returns what the policy sets: both, for it replaces the one before as a
+// whole. What it does not say, and all of it if it is null, is as usual.
 func (r *retryPolicyBody) changes() (maxAttempts *int, schedule *[]time.Duration) {
-	if r.null {
-		return new(int), new([]time.Duration)
+	if !r.given {
+		return nil, nil
+	}
+	maxAttempts, schedule = r.policy.MaxAttempts, new([]time.Duration)
+	if maxAttempts == nil {
+		maxAttempts = new(int)
 	}
 	if r.policy.Schedule != nil {
-		if r.schedule == nil {
-			r.schedule = []time.Duration{}
-		}
-		schedule = &r.schedule
+		*schedule = append([]time.Duration{}, r.schedule...)
 	}
-	return r.policy.MaxAttempts, schedule
+	return maxAttempts, schedule
 }

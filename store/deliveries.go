@@ -183,10 +183,13 @@ const (
 		ORDER BY d.due_at, d.id LIMIT $4`
 
 	// selectWaitingDeliveries must not go along the primary key, past all that is finished:
-	// the expression that it orders by and the index say so to the two engines.
-	selectWaitingDeliveries = `SELECT ` + deliveryColumns + ` FROM webhook_deliveries d
-		INDEXED BY webhook_deliveries_pending -- only: sqlite
-		WHERE d.state = 'pending' AND d.node = $1 AND d.webhook_id = $2 ORDER BY d.id || '' LIMIT $3`
+	// the expression that it orders by and the index say so to the two engines. The ids come
+	// first, because the index has them: there may be a million, of which few are wanted.
+	selectWaitingDeliveries = selectDeliveries + `d.webhook_id = $2 AND d.id IN (
+			SELECT q.id FROM webhook_deliveries q
+			INDEXED BY webhook_deliveries_pending -- only: sqlite
+			WHERE q.state = 'pending' AND q.node = $1 AND q.webhook_id = $2 ORDER BY q.id || '' LIMIT $3)
+		ORDER BY d.id`
 )
 
 // Due returns the pending deliveries of an endpoint that are a node's and due at

@@ -18,11 +18,14 @@ const (
 	replayChunk = 500
 	// replayScan is how many events of a world are looked through one by one.
 	replayScan = 20_000
+	// replayBudget is how many events one call looks at, so that it ends in time
+	// where few of them are heard.
+	replayBudget = 200_000
 )
 
 // QueueReplays queues what a range asks for, both its ends included and a zero
-// Until standing for no end, oldest first, at most limit. What was queued before
-// an error stays queued. Fault: fault.ErrNotFound when the endpoint is gone.
+// Until standing for no end, oldest first, at most limit, and of what is queued
+// before a fault or within replayBudget it says how far it has come. Fault: fault.ErrNotFound when the endpoint is gone.
 //
 // The events of a range are found by their sequences, which rise with time but
 // for what was told late, as a message that came while the phone was off. Of
@@ -39,13 +42,13 @@ func (s *Store) QueueReplays(ctx context.Context, e webhooks.Endpoint, r webhook
 			return webhooks.Replayed{}, err
 		}
 	}
-	for {
-		done, err := step(ctx)
-		if err != nil {
+	for done := false; !done && !p.more; {
+		var err error
+		if done, err = step(ctx); err != nil && p.queued == 0 {
 			return webhooks.Replayed{}, err
 		}
-		if done || p.more {
-			break
+		if err != nil || !done && p.scanned >= replayBudget {
+			p.more, p.last = true, p.looked // what was queued stays: go on behind it
 		}
 	}
 	out := webhooks.Replayed{Queued: p.queued, More: p.more}
@@ -70,9 +73,11 @@ type replaying struct {
 	behind string
 	seen   map[int64]bool
 
-	queued int
-	last   time.Time
-	more   bool
+	scanned int       // events that were looked at …
+	looked  time.Time // … up to this time
+	queued  int
+	last    time.Time
+	more    bool
 }
 
 // replayable is an event to be queued, and the time that the range is about.
@@ -116,6 +121,9 @@ func (p *replaying) events(ctx context.Context) (done bool, err error) {
 		if p.within(e.Timestamp) && w.Hears(&e) {
 			batch = append(batch, replayable{e, e.Timestamp})
 		}
+	}
+	if p.scanned += len(found); len(found) > 0 {
+		p.looked = fromMicros(found[len(found)-1].OccurredAt)
 	}
 	done = len(found) < replayChunk || later == len(found)
 	if len(batch) == 0 {
@@ -164,6 +172,9 @@ func (p *replaying) failures(ctx context.Context) (done bool, err error) {
 			}
 		}
 		done = len(found) < replayChunk
+		if len(batch) > 0 {
+			p.looked = batch[0].at
+		}
 		return p.queue(ctx, tx, log, batch)
 	})
 	return done, err

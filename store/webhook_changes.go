@@ -205,10 +205,10 @@ var errUnchanged = errors.New("nothing to change")
 // unless it is off or gone.
 func (s *Store) Disable(ctx context.Context, e webhooks.Endpoint, reason string, at time.Time) error {
 	const q = `UPDATE webhooks SET enabled = FALSE, disabled_reason = $1, disabled_at = $2
-		WHERE workspace_id = $3 AND environment = $4 AND id = $5 AND deleted_at = 0 AND enabled = TRUE`
+		WHERE workspace_id = $3 AND environment = $4 AND id = $5 AND url = $6 AND deleted_at = 0 AND enabled = TRUE`
 	tenancy := messaging.NewTenancy(e.WorkspaceID, e.Environment, messaging.AllInstances())
 	err := s.changeWorld(ctx, worldOf(&e.Webhook), func(tx *sqlx.Tx, log *eventLog) error {
-		res, err := tx.ExecContext(ctx, q, reason, micros(at), e.WorkspaceID, string(e.Environment), e.ID)
+		res, err := tx.ExecContext(ctx, q, reason, micros(at), e.WorkspaceID, string(e.Environment), e.ID, e.URL)
 		if err != nil {
 			return fmt.Errorf("disable webhook: %w", err)
 		}

@@ -2,6 +2,7 @@ package natssink_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -129,13 +130,20 @@ func (s *server) contents(stream string) (out []*jetstream.RawStreamMsg) {
 		s.t.Fatal(err)
 	}
 	state := found.CachedInfo().State
-	for at := state.FirstSeq; at <= state.LastSeq && state.Msgs > 0; at++ {
-		m, err := found.GetMsg(ctx, at)
-		if err != nil {
-			s.t.Fatal(err)
+	eventually(s.t, "all that the stream counts can be read", func() bool { // not at once, when it is new
+		out = out[:0]
+		for at := state.FirstSeq; at <= state.LastSeq && state.Msgs > 0; at++ {
+			m, err := found.GetMsg(ctx, at)
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
+				continue
+			}
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			out = append(out, m)
 		}
-		out = append(out, m)
-	}
+		return uint64(len(out)) == state.Msgs
+	})
 	return out
 }
 

@@ -67,7 +67,10 @@ func (s *shelf) Worlds(context.Context) (out []messaging.World, err error) {
 	return out, nil
 }
 
-func (s *shelf) EventHead(_ context.Context, w messaging.World) (int64, error) {
+func (s *shelf) EventHead(ctx context.Context, w messaging.World) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err // as a database does
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {

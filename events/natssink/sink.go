@@ -144,10 +144,11 @@ func (s *Sink) Skipped() int64 { return s.skipped.Load() }
 
 // Idle implements messaging.Sink: it waits until what has happened in a
 // workspace's test world is in the stream. It does not wait for a server that
-// cannot be reached, or that has just refused these events.
+// cannot be reached, or that has just refused these events. A context that has
+// ended asks whether there is anything to wait for.
 func (s *Sink) Idle(ctx context.Context, workspace string) error {
 	name := messaging.World{WorkspaceID: workspace, Environment: messaging.Test}
-	head, err := s.options.Store.EventHead(ctx, name)
+	head, err := s.options.Store.EventHead(context.WithoutCancel(ctx), name)
 	if err != nil || head == 0 {
 		return err
 	}

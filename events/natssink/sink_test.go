@@ -277,8 +277,12 @@ func TestIdleWaitsForTheTestWorld(t *testing.T) {
 			t.Fatalf("idle with the cursor at %d, want %d", got, n)
 		}
 	}
-	if err := sink.Idle(t.Context(), "wsp_of_no_events"); err != nil {
-		t.Fatal(err)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, workspace := range []string{test.WorkspaceID, "wsp_of_no_events"} { // who has not the time to wait asks too
+		if err := sink.Idle(ended, workspace); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.change(func() { s.refuse = func(messaging.World, int64) error { return errDown } })
 	s.commit(test, 1)

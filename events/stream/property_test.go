@@ -203,7 +203,7 @@ func (s *story) leave(a *attendee) {
 func (s *story) admitted(a *attendee) (ids []string) {
 	for _, e := range s.journal.events[here][a.start:] {
 		instance := a.filter.Allow.Opens(e.InstanceID) && (a.filter.InstanceID == "" || a.filter.InstanceID == e.InstanceID)
-		kind := len(a.filter.Types) == 0
+		kind := len(a.filter.Types) == 0 && e.Type != messaging.EventWebhookTest
 		for _, pattern := range a.filter.Types {
 			kind = kind || strings.HasPrefix(string(e.Type), strings.TrimSuffix(pattern, "*"))
 		}

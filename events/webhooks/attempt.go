@@ -3,6 +3,7 @@ package webhooks
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,7 +50,7 @@ func (l *lane) try(row Delivery, t *target) (a Attempt, says verdict, done bool)
 	case text.gone:
 		row.State, row.ErrorClass = Failed, ClassGone
 		return Attempt{Delivery: row}, saysNothing, true
-	case !row.Direct && !text.admittedBy(t.Chats):
+	case !row.Direct && !text.admittedBy(t.Chats), !t.concerns(&row):
 		return Attempt{Delivery: row, Unwanted: true}, saysNothing, true
 	}
 	got := answer{class: ClassInternal}
@@ -60,9 +61,25 @@ func (l *lane) try(row Delivery, t *target) (a Attempt, says verdict, done bool)
 			return Attempt{}, saysNothing, false
 		}
 	}
-	l.judge(&row, t, got, says == saysGone)
+	l.judge(&row, t, got, says == saysGone && !l.hasMoved(t))
 	return Attempt{Delivery: row}, says, true
 }
+
+// concerns reports whether the endpoint, which may have been narrowed since the
+// delivery was queued, may still be told of its instance.
+func (t *target) concerns(row *Delivery) bool {
+	return t.Instances == nil || row.EventType == messaging.EventWebhookTest || slices.Contains(t.Instances, row.InstanceID)
+}
+
+// hasMoved reports whether the endpoint has another URL by now.
+func (l *lane) hasMoved(t *target) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.movedFrom(t)
+}
+
+// movedFrom does what hasMoved says. l.mu is held.
+func (l *lane) movedFrom(t *target) bool { return l.target != nil && l.target.URL != t.URL }
 
 // says is what an answer tells of the endpoint.
 func (a *answer) says() verdict {
@@ -142,6 +159,9 @@ func (l *lane) judge(row *Delivery, t *target, got answer, gone bool) {
 
 // settle takes what a try has found out, and has it recorded. l.mu is held.
 func (l *lane) settle(a Attempt, t *target, says verdict) {
+	if l.movedFrom(t) {
+		says = saysNothing // it tells of another place
+	}
 	reason := ""
 	switch says {
 	case saysNothing:

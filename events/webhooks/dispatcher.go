@@ -24,8 +24,9 @@ const (
 	failuresToDoubt = 5
 )
 
-// maxReads bounds the lanes that read the database at once.
-const maxReads = 8
+// maxReads bounds the lanes that read the database at once: what reads long must
+// not keep others from it.
+const maxReads = 2
 
 // Dispatcher delivers what is queued. It is safe for concurrent use.
 type Dispatcher struct {

@@ -156,6 +156,9 @@ func (s *Endpoints) admitURL(ctx context.Context, text string) error {
 // apply changes an endpoint as the patch says. An endpoint that is switched on
 // again starts without its past failures.
 func (p *Patch) apply(w *messaging.Webhook) {
+	if p.URL != nil && *p.URL != w.URL {
+		w.FailingSince = time.Time{} // it was another place that failed
+	}
 	set(&w.URL, p.URL)
 	set(&w.Description, p.Description)
 	set(&w.Chats, p.Chats)

@@ -41,7 +41,7 @@ func (h *health) follow(before, now *target, load int64) {
 	if load > h.offFor {
 		h.off = false
 	}
-	if before != nil && before.FailingSince.Equal(now.FailingSince) {
+	if before != nil && before.URL == now.URL && before.FailingSince.Equal(now.FailingSince) {
 		return // and so no news: ours may be newer
 	}
 	h.since, h.noted = now.FailingSince, now.FailingSince
@@ -128,7 +128,7 @@ func (l *lane) switchOff(t *target, reason string) {
 	l.mu.Lock()
 	l.health.offFor = l.d.loads.Load()
 	l.mu.Unlock()
-	l.d.lookSoon()
+	l.d.Changed(l.id)
 }
 
 // maxRetry bounds the wait between two tries to tell the store something.

@@ -20,7 +20,7 @@ const (
 // for others must not keep the database busy.
 const (
 	restAfterRead = 20
-	maxRest       = time.Second
+	maxRest       = 3 * time.Second
 )
 
 // reading is one read of the database.

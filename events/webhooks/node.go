@@ -52,7 +52,10 @@ func (d *Dispatcher) takesPart() bool {
 func (d *Dispatcher) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, d.timings.Lease/2)
 	defer cancel()
-	was := d.alive()
+	var before time.Time
+	if lease := d.lease.Load(); lease != nil {
+		before = *lease
+	}
 	for {
 		until := time.Now().Add(d.timings.Lease)
 		ours, err := d.nodes.Renew(ctx, d.node, until.UTC())
@@ -64,14 +67,14 @@ func (d *Dispatcher) renew(ctx context.Context) error {
 			break
 		}
 		d.log.Warn("webhooks: this node was taken for gone, its deliveries are others' now", "node", d.node)
-		was = false
+		before = time.Time{}
 		d.lease.Store(nil)
 		for _, l := range d.allLanes() {
 			l.forget()
 		}
 		pause(ctx, d.timings.Read)
 	}
-	if !was {
+	if !time.Now().Before(before) { // it may have ended while the store was asked
 		for _, l := range d.allLanes() {
 			l.resume()
 		}
