@@ -41,7 +41,7 @@ func (s *streamEvents) readQuery(q *query) {
 // isEventPattern reports whether a text is a type of event, a family of them as
 // message.*, or *.
 func isEventPattern(pattern string) bool {
-	return slices.ContainsFunc(eventTypes, func(t messaging.EventType) bool {
+	return slices.ContainsFunc(messaging.EventTypes, func(t messaging.EventType) bool {
 		return string(t) == pattern || t.Matches(pattern)
 	})
 }

@@ -58,9 +58,9 @@ func eventNoun(t messaging.EventType) string {
 	return noun
 }
 
-// schemedTypes lists the types that have a schema, in the order of eventTypes.
+// schemedTypes lists the types that have a schema, in the order of messaging.EventTypes.
 func schemedTypes() []messaging.EventType {
-	return slices.DeleteFunc(slices.Clone(eventTypes), func(t messaging.EventType) bool { return eventSentences[t] == "" })
+	return slices.DeleteFunc(slices.Clone(messaging.EventTypes), func(t messaging.EventType) bool { return eventSentences[t] == "" })
 }
 
 // EventSchemas returns the JSON Schema (draft 2020-12) of every type of event,

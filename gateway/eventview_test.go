@@ -110,7 +110,7 @@ func TestEventsFitTheSchemaOfTheirType(t *testing.T) {
 // A type that can happen and has no schema would be forgotten by everybody who
 // reads the index.
 func TestEveryTypeThatHappensHasASchema(t *testing.T) {
-	for _, eventType := range eventTypes {
+	for _, eventType := range messaging.EventTypes {
 		later := strings.HasPrefix(string(eventType), "bulk.")
 		if has := eventSentences[eventType] != ""; has == later {
 			t.Errorf("%s has a schema: %v", eventType, has)

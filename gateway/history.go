@@ -41,7 +41,7 @@ type listEvents struct {
 func (l *listEvents) readQuery(q *query) {
 	l.page = q.page(isID(messaging.EventPrefix))
 	l.filter.Type = messaging.EventType(q.text("type"))
-	if l.filter.Type != "" && !slices.Contains(eventTypes, l.filter.Type) {
+	if l.filter.Type != "" && !slices.Contains(messaging.EventTypes, l.filter.Type) {
 		q.wrong.Add("type", "enum", "is not a type of event")
 	}
 	l.filter.After = q.id("after", messaging.EventPrefix)
@@ -49,18 +49,6 @@ func (l *listEvents) readQuery(q *query) {
 		// In that order a page begins behind its cursor like behind after.
 		l.filter.After, l.page.Cursor = l.page.Cursor, ""
 	}
-}
-
-// eventTypes are the types of API.md section 8. Some do not happen yet; whoever
-// asks for them gets an empty list. Nobody writes to it.
-var eventTypes = []messaging.EventType{
-	"message.scheduled", "message.queued", "message.held", "message.sent", "message.delivered", "message.read", "message.played",
-	"message.failed", "message.expired", "message.canceled",
-	messaging.EventMessageReceived, "message.edited", "message.revoked", "message.reaction",
-	messaging.EventInstanceCreated, "instance.pairing", messaging.EventInstanceConnected, messaging.EventInstanceDisconnected,
-	"instance.restricted", "instance.banned", messaging.EventInstanceLoggedOut, messaging.EventInstanceDeleted,
-	"bulk.started", "bulk.paused", "bulk.completed", "bulk.canceled",
-	messaging.EventCallReceived, messaging.EventWebhookDisabled, messaging.EventWebhookTest,
 }
 
 // listEvents lists events.

@@ -112,7 +112,7 @@ func TestAllThatIsWrongWithANewInstanceIsTold(t *testing.T) {
 // Whatever status a message may have, its event can be asked for.
 func TestEveryEventOfAStatusIsAType(t *testing.T) {
 	known := make(map[messaging.EventType]bool)
-	for _, e := range eventTypes {
+	for _, e := range messaging.EventTypes {
 		if known[e] {
 			t.Errorf("%s stands in the list twice", e)
 		}

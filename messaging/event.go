@@ -32,6 +32,18 @@ const (
 	EventWebhookTest     EventType = "webhook.test" // asked for, and told to one endpoint alone
 )
 
+// EventTypes are the types of API.md section 8, and that of a test. Some do not
+// happen yet. Nobody writes to it.
+var EventTypes = []EventType{
+	"message.scheduled", "message.queued", "message.held", "message.sent", "message.delivered", "message.read", "message.played",
+	"message.failed", "message.expired", "message.canceled",
+	EventMessageReceived, EventMessageEdited, EventMessageRevoked, EventMessageReaction,
+	EventInstanceCreated, EventInstancePairing, EventInstanceConnected, EventInstanceDisconnected,
+	EventInstanceRestricted, EventInstanceBanned, EventInstanceLoggedOut, EventInstanceDeleted,
+	"bulk.started", "bulk.paused", "bulk.completed", "bulk.canceled",
+	EventCallReceived, EventWebhookDisabled, EventWebhookTest,
+}
+
 // MessageEvent returns the type of the event that records a message's status;
 // false for sending, which is shown but not an event.
 func MessageEvent(s Status) (EventType, bool) {
