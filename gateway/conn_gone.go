@@ -27,7 +27,7 @@ func hungUp(c net.Conn) func() bool {
 		err = raw.Control(func(fd uintptr) {
 			var one [1]byte
 			n, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-			gone = err == nil && n == 0 || err == unix.ECONNRESET //nolint:errorlint // errno of one call
+			gone = err == nil && n == 0 || err == unix.ECONNRESET
 		})
 		return gone || err != nil
 	}
