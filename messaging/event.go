@@ -28,6 +28,13 @@ const (
 
 	EventCallReceived EventType = "call.received"
 
+	EventBulkStarted   EventType = "bulk.started"
+	EventBulkPaused    EventType = "bulk.paused"
+	EventBulkResumed   EventType = "bulk.resumed"  // also when failed rows are retried
+	EventBulkProgress  EventType = "bulk.progress" // another tenth of its rows has been sent or has ended
+	EventBulkCompleted EventType = "bulk.completed"
+	EventBulkCanceled  EventType = "bulk.canceled"
+
 	EventWebhookDisabled EventType = "webhook.disabled"
 	EventWebhookTest     EventType = "webhook.test" // asked for, and told to one endpoint alone
 )
@@ -40,7 +47,7 @@ var EventTypes = []EventType{
 	EventMessageReceived, EventMessageEdited, EventMessageRevoked, EventMessageReaction,
 	EventInstanceCreated, EventInstancePairing, EventInstanceConnected, EventInstanceDisconnected,
 	EventInstanceRestricted, EventInstanceBanned, EventInstanceLoggedOut, EventInstanceDeleted,
-	"bulk.started", "bulk.paused", "bulk.completed", "bulk.canceled",
+	EventBulkStarted, EventBulkPaused, EventBulkResumed, EventBulkProgress, EventBulkCompleted, EventBulkCanceled,
 	EventCallReceived, EventWebhookDisabled, EventWebhookTest,
 }
 
@@ -65,6 +72,7 @@ type Event struct {
 	Message   *Message  // the whole message; filled when events are read back
 	Instance  *Instance // of an instance event
 	Call      *Call     // of a call event
+	Bulk      *Bulk     // of a bulk event; InstanceID is its instance, or empty when it has several
 	Webhook   *Webhook  // of a webhook event
 }
 
@@ -87,8 +95,8 @@ type Sink interface {
 }
 
 // Record is something that a room or a driver asks the journal to record:
-// StatusChange, InboundMessage, MessageEdit, MessageRevoke, CallReceived or
-// InstanceChange.
+// StatusChange, InboundMessage, MessageEdit, MessageRevoke, CallReceived,
+// BulkChange or InstanceChange.
 type Record interface{ record() }
 
 // StatusChange says that a message has got somewhere. It may come late or

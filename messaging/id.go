@@ -3,8 +3,10 @@ package messaging
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +26,8 @@ const (
 	MediaPrefix     IDPrefix = "med_"
 	WebhookPrefix   IDPrefix = "whk_"
 	DeliveryPrefix  IDPrefix = "dlv_"
+	BulkPrefix      IDPrefix = "blk_"
+	RecipientPrefix IDPrefix = "rcp_"
 )
 
 // crockford is Crockford's base32 alphabet in lower case: no i, l, o or u.
@@ -77,6 +81,13 @@ func NewEventID(sequence int64, at time.Time) string {
 	binary.BigEndian.PutUint64(seq[:], uint64(sequence))
 	copy(b[6:11], seq[3:])
 	return encodeULID(EventPrefix, at, &b)
+}
+
+// NewRecipientID returns the id of a bulk's row. It is always the same for the
+// same row, so that it need not be stored.
+func NewRecipientID(bulkID string, row int64) string {
+	sum := sha256.Sum256([]byte(bulkID + "/" + strconv.FormatInt(row, 10)))
+	return encodeBytes(RecipientPrefix, (*[16]byte)(sum[:16]))
 }
 
 // EventSequence reads the sequence that NewEventID put into an id; false when
