@@ -30,6 +30,7 @@ const (
 	bytesKey      quantity = "key bytes"
 	hitNanos      quantity = "hit ns"
 	hitAllocs     quantity = "hit allocs"
+	megabytes     quantity = "MB"
 )
 
 // sample is what one variant measured in one round.
@@ -118,6 +119,7 @@ const (
 	sectionMemory    = "memory"
 	sectionBogus     = "bogus"
 	sectionWebhooks  = "webhooks"
+	sectionBulk      = "bulk"
 	sectionLive      = "live"
 	sectionLive50    = "live50"
 	sectionLinks     = "links"
@@ -148,6 +150,7 @@ func metrics() []metric {
 	for _, engine := range []string{sqlite, postgres} {
 		all = append(all, engineMetrics(engine)...)
 		all = append(all, webhookMetrics(engine)...)
+		all = append(all, bulkMetrics(engine)...)
 		all = append(all, liveMetrics(engine)...)
 	}
 	return append(

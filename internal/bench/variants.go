@@ -33,6 +33,11 @@ func toldLifecycleOn(engine string) string    { return "life cycle with a webhoo
 func toldOn(engine string, n int) string      { return several(n) + "webhook deliveries, " + engine }
 func barePostsOn(engine string, n int) string { return several(n) + "bare posts, " + engine }
 
+func bulkOn(engine string) string         { return "bulk, " + engine }
+func bareRowsOn(engine string) string     { return "bare rows, " + engine }
+func urgentOn(engine string) string       { return "urgent beside a bulk, " + engine }
+func drainOn(engine string, n int) string { return several(n) + "bulk to read, " + engine }
+
 func steadyOn(engine string, dead bool) string {
 	if dead {
 		return "9 webhooks and a dead one, " + engine
@@ -67,6 +72,9 @@ func (b *bench) variants() []variant {
 	}
 	for _, engine := range []string{sqlite, postgres} {
 		all = append(all, b.webhookVariants(engine)...)
+	}
+	for _, engine := range []string{sqlite, postgres} {
+		all = append(all, b.bulkVariants(engine)...)
 	}
 	for _, engine := range []string{sqlite, postgres} {
 		all = append(all, b.liveVariants(engine)...)
