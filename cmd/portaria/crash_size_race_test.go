@@ -10,4 +10,5 @@ const (
 	liveInbound = 100
 	liveMany    = 10
 	hookedSends = 100
+	bulkRows    = 800
 )

@@ -12,4 +12,6 @@ const (
 	liveMany    = 100
 	// hookedSends is how many messages are told to webhooks, with four events each.
 	hookedSends = 500
+	// bulkRows is how many recipients the bulks of the tests have.
+	bulkRows = 4000
 )

@@ -213,6 +213,9 @@ type carriage struct {
 	WAMessageID string `json:"wa_message_id"`
 	MessageID   string `json:"message_id"`
 	InstanceID  string `json:"instance_id"`
+	To          struct {
+		WAID string `json:"wa_id"`
+	} `json:"to"`
 }
 
 // carriages returns everything that the simulated network carried, in its order.
