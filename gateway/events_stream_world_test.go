@@ -99,7 +99,7 @@ func (l *listening) next(t *testing.T) frame {
 			t.Fatal("the stream has ended")
 		}
 		if f.id != "" {
-			if err := l.h.Client.Events.Check([]byte(f.data)); err != nil {
+			if err := l.h.Client.CheckEvent(t, []byte(f.data)); err != nil {
 				t.Errorf("an event is not as its schema says: %v", err)
 			}
 		}

@@ -16,34 +16,51 @@ import (
 // document, and every event in one against the schema of its type. It may be
 // used by several goroutines.
 type Client struct {
-	url    string
-	http   *http.Client
-	Events *EventValidator
-
-	mu        sync.Mutex
-	validator *Validator
+	url  string
+	http *http.Client
+	said *said
 }
 
-// NewClient reads the document of the server at url.
+// said is what servers say of themselves. All of one test binary say the same,
+// so it is read once: to make the document takes longer than most tests.
+type said struct {
+	mu        sync.Mutex
+	validator *Validator // guarded by mu; nil: not read yet
+	events    *EventValidator
+}
+
+var saidByAll said //nolint:gochecknoglobals // it belongs to the test binary, as the document does
+
+// NewClient returns a client of the server at url.
 func NewClient(t *testing.T, url string) *Client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	c := &Client{url: url, http: &http.Client{Transport: transport, Timeout: time.Minute}}
+	c := &Client{url: url, http: &http.Client{Transport: transport, Timeout: time.Minute}, said: &saidByAll}
+	c.said.mu.Lock()
+	defer c.said.mu.Unlock()
+	if c.said.validator != nil {
+		return c
+	}
 	answer := c.send(t, Request{Method: http.MethodGet, Path: "/openapi.json"})
-	validator, err := NewValidator(answer.Body)
-	if err != nil {
+	var err error
+	if c.said.validator, err = NewValidator(answer.Body); err != nil {
 		t.Fatal(err)
 	}
-	c.validator = validator
-	c.Events = NewEventValidator(func(path string) ([]byte, error) {
+	c.said.events = NewEventValidator()
+	return c
+}
+
+// CheckEvent holds an event against the schema of its type.
+func (c *Client) CheckEvent(t *testing.T, event []byte) error {
+	t.Helper()
+	return c.said.events.Check(event, func(path string) ([]byte, error) {
 		schema := c.send(t, Request{Method: http.MethodGet, Path: path})
 		if schema.Status != http.StatusOK {
 			return nil, fmt.Errorf("%s: %d %s", path, schema.Status, schema.Body)
 		}
 		return schema.Body, nil
 	})
-	return c
 }
 
 // Request is a request as tests write it.
@@ -78,21 +95,27 @@ func (r Response) Code() string {
 func (c *Client) Do(t *testing.T, r Request) Response {
 	t.Helper()
 	answer := c.send(t, r)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.validator.Check(Answer{
-		Method: r.Method, Path: r.Path, Status: answer.Status, Header: answer.Header.Get, Body: answer.Body,
-	}); err != nil {
+	if err := c.said.check(r, answer); err != nil {
 		t.Errorf("%s %s: the answer is not as documented: %v", r.Method, r.Path, err)
 	}
-	if err := c.checkEvents(r, answer); err != nil {
+	if err := c.checkEvents(t, r, answer); err != nil {
 		t.Errorf("%s %s: an event is not as its schema says: %v", r.Method, r.Path, err)
 	}
 	return answer
 }
 
+// check holds an answer against the document.
+func (s *said) check(r Request, answer Response) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.validator.Check(Answer{
+		Method: r.Method, Path: r.Path, Status: answer.Status, Header: answer.Header.Get, Body: answer.Body,
+	})
+}
+
 // checkEvents holds the events of an answer against their schemas.
-func (c *Client) checkEvents(r Request, answer Response) error {
+func (c *Client) checkEvents(t *testing.T, r Request, answer Response) error {
+	t.Helper()
 	path, _, _ := strings.Cut(r.Path, "?")
 	if answer.Status != http.StatusOK || !strings.HasSuffix(path, "/events") {
 		return nil
@@ -102,7 +125,7 @@ func (c *Client) checkEvents(r Request, answer Response) error {
 		return err
 	}
 	for _, event := range list.Data {
-		if err := c.Events.Check(event); err != nil {
+		if err := c.CheckEvent(t, event); err != nil {
 			return err
 		}
 	}

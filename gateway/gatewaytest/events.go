@@ -12,27 +12,26 @@ import (
 // EventValidator holds events against the schemas that a server publishes. It is
 // safe for concurrent use.
 type EventValidator struct {
-	fetch func(path string) ([]byte, error)
-
 	mu      sync.Mutex
 	schemas map[string]*jsonschema.Schema // guarded by mu; by type
 }
 
-// NewEventValidator returns a validator that gets schemas by fetch, from a path
-// as /schemas/events/message.sent.json.
-func NewEventValidator(fetch func(path string) ([]byte, error)) *EventValidator {
-	return &EventValidator{fetch: fetch, schemas: make(map[string]*jsonschema.Schema)}
+// NewEventValidator returns a validator that knows no schema yet.
+func NewEventValidator() *EventValidator {
+	return &EventValidator{schemas: make(map[string]*jsonschema.Schema)}
 }
 
-// Check returns an error when an event is not as the schema of its type says.
-func (v *EventValidator) Check(event []byte) error {
+// Check returns an error when an event is not as the schema of its type says. A
+// schema that is not known yet it gets by fetch, from a path as
+// /schemas/events/message.sent.json.
+func (v *EventValidator) Check(event []byte, fetch func(path string) ([]byte, error)) error {
 	var head struct {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(event, &head); err != nil {
 		return fmt.Errorf("read event: %w: %q", err, event)
 	}
-	schema, err := v.schema(head.Type)
+	schema, err := v.schema(head.Type, fetch)
 	if err != nil {
 		return err
 	}
@@ -46,13 +45,13 @@ func (v *EventValidator) Check(event []byte) error {
 	return nil
 }
 
-func (v *EventValidator) schema(eventType string) (*jsonschema.Schema, error) {
+func (v *EventValidator) schema(eventType string, fetch func(path string) ([]byte, error)) (*jsonschema.Schema, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if schema := v.schemas[eventType]; schema != nil {
 		return schema, nil
 	}
-	text, err := v.fetch("/schemas/events/" + eventType + ".json")
+	text, err := fetch("/schemas/events/" + eventType + ".json")
 	if err != nil {
 		return nil, err
 	}
