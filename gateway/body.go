@@ -50,6 +50,9 @@ func (x *exchange) takeBody() error {
 		return errEncoded
 	}
 	length := int64(x.http.Request.Header.ContentLength()) // -1 when chunked
+	if x.row.Spools {
+		return x.takeSpooled(length)
+	}
 	if x.isForm() {
 		return x.takeForm(length)
 	}

@@ -1,5 +1,7 @@
 package gateway
 
+import "regexp"
+
 // portugueseSentences has the Brazilian sentence of every code that callers of
 // the API may see. Codes never change, sentences may. Nobody writes to it.
 var portugueseSentences = map[string]string{
@@ -88,6 +90,51 @@ var portugueseRules = map[string]string{
 	"userinfo":    "não pode conter nome nem senha",
 	"fragment":    "não pode ter um fragmento",
 	"port":        "deve ter uma porta de 1 a 65535, ou nenhuma",
+
+	// the rows of bulks, and their files
+	"template":          "tem um marcador {{…}} sem nome ou que não termina",
+	"invalid_recipient": "o destinatário não é um número em formato internacional nem um id do WhatsApp",
+	"sandbox_recipient": "este número só existe no sandbox: use uma chave de teste",
+	"missing_variable":  "falta o valor de uma variável que não tem padrão",
+	"text_too_long":     "o texto com as variáveis fica longo demais",
+	"invalid_row":       "a linha não tem a forma certa",
+	"empty_file":        "o arquivo está vazio: ele precisa de um cabeçalho e de uma linha para cada destinatário",
+	"not_csv":           "isto não é CSV, e sim uma planilha ou um arquivo compactado: salve-o como “CSV UTF-8”",
+	"utf16":             "o arquivo está em UTF-16: salve-o como UTF-8",
+	"not_utf8":          "isto não é UTF-8, parece Latin-1 (Windows-1252): salve o arquivo como “CSV UTF-8”",
+	"nul_byte":          "há um byte NUL: o arquivo está danificado ou não é CSV",
+	"bare_cr":           "há um CR sem LF: salve o arquivo com fins de linha LF ou CR LF",
+	"bare_quote":        "há aspas no meio de uma célula: ponha a célula entre aspas e duplique as de dentro",
+	"text_after_quote":  "há texto depois das aspas que fecham a célula",
+	"open_quote":        "as aspas abertas aqui nunca são fechadas",
+	"empty_header":      "esta coluna não tem cabeçalho: dê-lhe um nome ou retire-a",
+	"duplicate_header":  "duas colunas têm o mesmo cabeçalho: mude ou retire uma delas",
+	"too_many_columns":  "o arquivo tem mais de 256 colunas",
+	"too_few_cells":     "a linha tem menos células do que o cabeçalho",
+	"too_many_cells":    "a linha tem mais células do que o cabeçalho",
+	"cell_too_long":     "a célula é longa demais",
+	"row_too_long":      "a linha é longa demais",
+}
+
+// placeInFile is how a sentence about a file begins: where it is wrong.
+var placeInFile = regexp.MustCompile(`^(?:row (\d+)|header) \(line (\d+)\)(?:, column (.+?))?: `)
+
+// portuguesePlace returns the place that a sentence about a file begins with, in
+// Portuguese; "" when there is none.
+func portuguesePlace(sentence string) string {
+	parts := placeInFile.FindStringSubmatch(sentence)
+	if parts == nil {
+		return ""
+	}
+	place := "cabeçalho"
+	if parts[1] != "" {
+		place = "registro " + parts[1]
+	}
+	place += " (linha " + parts[2] + ")"
+	if parts[3] != "" {
+		place += ", coluna " + parts[3]
+	}
+	return place + ": "
 }
 
 // portuguese returns the Brazilian sentence of a fault's code; false for a code

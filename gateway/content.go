@@ -15,14 +15,17 @@ import (
 // one member named like its kind, and options. A new kind is a member here, a
 // case in read, and how it is shown in contentview.go.
 type contentInput struct {
-	Type     string         `json:"type,omitzero" enum:"text,image,video,audio,document,sticker,reaction" description:"Needed only when it cannot be told from the content."`
-	Text     *textInput     `json:"text,omitzero"`
-	Image    *mediaInput    `json:"image,omitzero" description:"JPEG, PNG or WebP of at most 16 MiB."`
-	Video    *mediaInput    `json:"video,omitzero" description:"MP4 or 3GPP of at most 100 MiB."`
-	Audio    *mediaInput    `json:"audio,omitzero" description:"Ogg, MP3, MP4, AAC or AMR of at most 16 MiB; with voice, a voice note."`
-	Document *mediaInput    `json:"document,omitzero" description:"A file of any type of at most 100 MiB."`
-	Sticker  *mediaInput    `json:"sticker,omitzero" description:"WebP of at most 1 MiB."`
-	Reaction *reactionInput `json:"reaction,omitzero"`
+	Type     string                   `json:"type,omitzero" enum:"text,image,video,audio,document,sticker,location,contacts,poll,reaction" description:"Needed only when it cannot be told from the content."`
+	Text     *textInput               `json:"text,omitzero"`
+	Image    *mediaInput              `json:"image,omitzero" description:"JPEG, PNG or WebP of at most 16 MiB."`
+	Video    *mediaInput              `json:"video,omitzero" description:"MP4 or 3GPP of at most 100 MiB."`
+	Audio    *mediaInput              `json:"audio,omitzero" description:"Ogg, MP3, MP4, AAC or AMR of at most 16 MiB; with voice, a voice note."`
+	Document *mediaInput              `json:"document,omitzero" description:"A file of any type of at most 100 MiB."`
+	Sticker  *mediaInput              `json:"sticker,omitzero" description:"WebP of at most 1 MiB."`
+	Location *locationInput           `json:"location,omitzero"`
+	Contacts *shortList[contactInput] `json:"contacts,omitzero" minItems:"1" maxItems:"20" description:"Cards of people."`
+	Poll     *pollInput               `json:"poll,omitzero"`
+	Reaction *reactionInput           `json:"reaction,omitzero"`
 
 	Caption  string      `json:"caption,omitzero" maxLength:"65536" description:"Of an image, a video or a document."`
 	ReplyTo  string      `json:"reply_to,omitzero" description:"The message that this one answers: its id, or its WhatsApp id."`
@@ -33,12 +36,13 @@ type contentInput struct {
 // sendable lists the kinds that can be sent.
 var sendable = []string{
 	string(messaging.KindText), string(messaging.KindImage), string(messaging.KindVideo), string(messaging.KindAudio),
-	string(messaging.KindDocument), string(messaging.KindSticker), string(messaging.KindReaction),
+	string(messaging.KindDocument), string(messaging.KindSticker), string(messaging.KindLocation), string(messaging.KindContacts),
+	string(messaging.KindPoll), string(messaging.KindReaction),
 }
 
 // unsendable lists the kinds that callers know from elsewhere. Their members
 // are told apart from misspelt names.
-var unsendable = []string{"location", "contacts", "poll", "buttons", "list", "lists", "interactive", "template"}
+var unsendable = []string{"buttons", "list", "lists", "interactive", "template"}
 
 // refuseKind says why a kind cannot be sent; nil when it can.
 func refuseKind(kind string) error {
@@ -65,7 +69,7 @@ func (c *contentInput) refuseUnknown(member string) error {
 // every message is.
 func (c *contentInput) plain() bool {
 	return c.Text != nil && c.Image == nil && c.Video == nil && c.Audio == nil && c.Document == nil && c.Sticker == nil &&
-		c.Reaction == nil && c.Caption == "" && c.ReplyTo == "" && c.Mentions.none() && !c.ViewOnce &&
+		c.Location == nil && c.Contacts == nil && c.Poll == nil && c.Reaction == nil && c.Caption == "" && c.ReplyTo == "" && c.Mentions.none() && !c.ViewOnce &&
 		(c.Type == "" || c.Type == string(messaging.KindText))
 }
 
@@ -76,7 +80,7 @@ type member struct {
 	file  *mediaInput
 }
 
-func (c *contentInput) members() [7]member {
+func (c *contentInput) members() [10]member {
 	return [...]member{
 		{messaging.KindText, c.Text != nil, nil},
 		{messaging.KindImage, c.Image != nil, c.Image},
@@ -84,6 +88,9 @@ func (c *contentInput) members() [7]member {
 		{messaging.KindAudio, c.Audio != nil, c.Audio},
 		{messaging.KindDocument, c.Document != nil, c.Document},
 		{messaging.KindSticker, c.Sticker != nil, c.Sticker},
+		{messaging.KindLocation, c.Location != nil, nil},
+		{messaging.KindContacts, c.Contacts != nil, nil},
+		{messaging.KindPoll, c.Poll != nil, nil},
 		{messaging.KindReaction, c.Reaction != nil, nil},
 	}
 }
@@ -104,23 +111,36 @@ func (c *contentInput) read(uploaded bool, fields *fault.Fields) (content messag
 		return content, nil, nil
 	}
 	content.Kind = chosen.kind
-	switch chosen.kind { //nolint:exhaustive // the others are files
-	case messaging.KindText:
-		c.Text.check(fields)
-		content.Text = &messaging.Text{Body: c.Text.Body, PreviewURL: c.Text.PreviewURL}
-	case messaging.KindReaction:
-		c.Reaction.check(fields)
-		content.Reaction = &messaging.Reaction{Emoji: c.Reaction.Emoji}
-	default:
-		file = chosen.file
+	if file = chosen.file; file != nil {
 		file.check(chosen.kind, uploaded, fields)
 		content.Media = &messaging.Media{Caption: c.captionOf(file, fields), Voice: file.Voice}
+	} else {
+		c.readMember(&content, fields)
 	}
 	if uploaded && file == nil {
 		fields.Add("file", "requires", "is for messages that have a file")
 	}
 	c.readOptions(&content, fields)
 	return content, file, nil
+}
+
+// readMember checks the member that a content's kind names, which is no file.
+func (c *contentInput) readMember(content *messaging.Content, fields *fault.Fields) {
+	switch content.Kind { //nolint:exhaustive // the others are files
+	case messaging.KindText:
+		c.Text.check(fields)
+		content.Text = &messaging.Text{Body: c.Text.Body, PreviewURL: c.Text.PreviewURL}
+	case messaging.KindLocation:
+		content.Location = c.Location.read(fields)
+	case messaging.KindContacts:
+		content.Contacts = readContacts(*c.Contacts)
+	case messaging.KindPoll:
+		content.Poll = c.Poll.read()
+	case messaging.KindReaction:
+		c.Reaction.check(fields)
+		content.Reaction = &messaging.Reaction{Emoji: c.Reaction.Emoji}
+	}
+	content.Check(fields)
 }
 
 // choose finds the one content that is meant.

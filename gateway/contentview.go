@@ -26,6 +26,43 @@ type (
 		Voice    bool     `json:"voice" description:"A voice note."`
 		contentOptionsView
 	}
+	locationView struct {
+		Latitude  float64  `json:"latitude"`
+		Longitude float64  `json:"longitude"`
+		Name      nullable `json:"name"`
+		Address   nullable `json:"address"`
+		contentOptionsView
+	}
+	contactsView struct {
+		Contacts []contactView `json:"contacts" nullable:"false"`
+		contentOptionsView
+	}
+	contactView struct {
+		Name         contactNameView    `json:"name"`
+		Phones       []contactPhoneView `json:"phones" nullable:"false"`
+		Emails       []contactEmailView `json:"emails" nullable:"false"`
+		Organization nullable           `json:"organization"`
+	}
+	contactNameView struct {
+		FormattedName string   `json:"formatted_name"`
+		FirstName     nullable `json:"first_name"`
+		LastName      nullable `json:"last_name"`
+	}
+	contactPhoneView struct {
+		Phone string   `json:"phone"`
+		WAID  nullable `json:"wa_id" description:"The number in international form, digits only."`
+		Type  nullable `json:"type"`
+	}
+	contactEmailView struct {
+		Email string   `json:"email"`
+		Type  nullable `json:"type"`
+	}
+	pollView struct {
+		Question string   `json:"question"`
+		Options  []string `json:"options" nullable:"false"`
+		Multiple bool     `json:"multiple" description:"More than one may be chosen."`
+		contentOptionsView
+	}
 	reactionView struct {
 		Message referenceView `json:"message"`
 		Emoji   string        `json:"emoji" description:"Empty: the reaction was taken back."`
@@ -61,7 +98,7 @@ func (v contentView) MarshalJSONTo(encoder *jsontext.Encoder) error {
 
 // JSONSchemaAnyOf describes the type in the OpenAPI document.
 func (contentView) JSONSchemaAnyOf() []any {
-	return []any{textView{}, mediaContentView{}, reactionView{}, unknownView{}}
+	return []any{textView{}, mediaContentView{}, locationView{}, contactsView{}, pollView{}, reactionView{}, unknownView{}}
 }
 
 // contentJSON shows a content inside of another view.
@@ -86,6 +123,18 @@ func appendContent(b []byte, c messaging.Content) []byte {
 			return append(b, "null"...)
 		}
 		b = appendMedia(b, c.Media)
+	case messaging.KindLocation:
+		if c.Location == nil {
+			return append(b, "null"...)
+		}
+		b = appendLocation(b, c.Location)
+	case messaging.KindContacts:
+		b = appendContacts(b, c.Contacts)
+	case messaging.KindPoll:
+		if c.Poll == nil {
+			return append(b, "null"...)
+		}
+		b = appendPoll(b, c.Poll)
 	case messaging.KindReaction:
 		if c.Reaction == nil {
 			return append(b, "null"...)

@@ -23,7 +23,7 @@ type validator interface {
 }
 
 // unknownRefuser is a request that has something better to say of an unknown
-// member than that it is unknown.
+// member than that it is unknown. It is told the member's path.
 type unknownRefuser interface {
 	refuseUnknown(member string) error
 }

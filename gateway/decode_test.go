@@ -102,7 +102,49 @@ func TestEveryFaultOfABodyIsNamed(t *testing.T) {
 		{"type buttons", `{"to":"x","type":"buttons","buttons":[]}`, unsupported, nil},
 		{"type alone", `{"to":"x","type":"list"}`, unsupported, nil},
 		{"unknown type", `{"to":"x","type":"hologram","text":"a"}`, unsupported, nil},
-		{"location, for now", `{"to":"x","type":"location","location":{"url":"https://example.com/a.png"}}`, unsupported, nil},
+		{"location", `{"to":"x","type":"location","location":{"latitude":0,"longitude":-180}}`, "", nil},
+		{"empty location", `{"to":"x","location":{}}`, invalid, []string{"location.latitude:required", "location.longitude:required"}},
+		{
+			"strange location", `{"to":"x","location":{"latitude":"1","longitude":180.5,"url":"x"}}`, invalid,
+			[]string{"location.latitude:type", "location.url:unknown", "location.longitude:range"},
+		},
+		{"location of nulls", `{"to":"x","location":{"latitude":null,"longitude":1,"name":null}}`, invalid, []string{"location.latitude:required"}},
+		{
+			"long names of a place", `{"to":"x","location":{"latitude":1,"longitude":1,"name":"` + strings.Repeat("é", 256) + `","address":"` + strings.Repeat("é", 1001) + `"}}`,
+			invalid, []string{"location.name:max_length", "location.address:max_length"},
+		},
+		{"contact", `{"to":"x","contacts":[{"name":{"first_name":"Ana"},"phones":[{"phone":"{{phone}}","wa_id":"5511912345678","type":"CELL"}],"emails":null}]}`, "", nil},
+		{"no contacts", `{"to":"x","contacts":[]}`, invalid, []string{"contacts:length"}},
+		{"null for contacts", `{"to":"x","contacts":null}`, invalid, []string{"text:required"}},
+		{"21 contacts", `{"to":"x","contacts":[` + strings.Repeat(`{"name":{"formatted_name":"a"}},`, 20) + `{}]}`, invalid, []string{"contacts:length"}},
+		{"a megabyte of contacts", `{"to":"x","contacts":[` + strings.Repeat(`{},`, 300_000) + `{}]}`, invalid, []string{"contacts:length"}},
+		{"contacts of null", `{"to":"x","contacts":[null]}`, invalid, []string{"contacts[0].name.formatted_name:required"}},
+		{"contacts are an object", `{"to":"x","contacts":{"name":{}}}`, invalid, []string{"contacts:type"}},
+		{
+			"strange contacts",
+			`{"to":"x","contacts":[{"name":{"last_name":"b"}},{"name":"Ana"},{"name":{},"phones":[{"phone":" ","wa_id":"+55"},{"type":"a b"},5],"emails":[{"mail":"a"}],"age":1}]}`,
+			invalid,
+			[]string{
+				"contacts[1].name:type", "contacts[2].phones[2]:type", "contacts[2].emails[0].mail:unknown", "contacts[2].age:unknown",
+				"contacts[2].name.formatted_name:required", "contacts[2].phones[0].phone:required", "contacts[2].phones[0].wa_id:format",
+				"contacts[2].phones[1].phone:required", "contacts[2].phones[1].type:format", "contacts[2].emails[0].email:required",
+			},
+		},
+		{
+			"a contact of many phones", `{"to":"x","contacts":[{"name":{"first_name":"a"},"phones":[` + strings.Repeat(`{"phone":"1"},`, 10) + `{"phone":"1"}]}]}`,
+			invalid, []string{"contacts[0].phones:length"},
+		},
+		{"poll", `{"to":"x","type":"poll","poll":{"question":"{{q}}?","options":["{{a}}","{{b}}"],"multiple":true}}`, "", nil},
+		{"empty poll", `{"to":"x","poll":{}}`, invalid, []string{"poll.question:required", "poll.options:length"}},
+		{"poll with one answer", `{"to":"x","poll":{"question":"?","options":["a"]}}`, invalid, []string{"poll.options:length"}},
+		{"poll with 13 answers", `{"to":"x","poll":{"question":"?","options":["1","2","3","4","5","6","7","8","9","10","11","12","13"]}}`, invalid, []string{"poll.options:length"}},
+		{
+			"strange poll", `{"to":"x","poll":{"question":"` + strings.Repeat("é", 256) + `","options":["a"," a","",5,"` + strings.Repeat("é", 101) + `","` + strings.Repeat("é", 100) + `"]}}`,
+			invalid,
+			[]string{"poll.options[3]:type", "poll.question:max_length", "poll.options[1]:repeated", "poll.options[2]:required", "poll.options[4]:max_length"},
+		},
+		{"poll and text", `{"to":"x","text":"a","poll":{"question":"?","options":["a","b"]}}`, invalid, []string{"poll:requires"}},
+		{"caption and view once of a poll", `{"to":"x","caption":"a","view_once":true,"poll":{"question":"?","options":["a","b"]}}`, invalid, []string{"caption:requires", "view_once:requires"}},
 		{"type of a wrong type", `{"to":"x","type":5,"text":"a"}`, invalid, []string{"type:type"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -146,7 +188,7 @@ func TestRefusalsDoNotEchoValues(t *testing.T) {
 
 // sources counts what a message that is more than plain text says.
 func sources(m *sendMessage) (n int) {
-	for _, given := range []bool{m.content.Text != nil, m.content.Media != nil, m.content.Reaction != nil} {
+	for _, given := range []bool{m.content.Text != nil, m.content.Media != nil, m.content.Location != nil, m.content.Contacts != nil, m.content.Poll != nil, m.content.Reaction != nil} {
 		if given {
 			n++
 		}
@@ -164,6 +206,8 @@ func FuzzMessageBody(f *testing.F) {
 		`{"to":"x","image":{"base64":"data:image/png;base64,iVBORw0KGgo=","caption":"a"},"view_once":true,"mentions":["5511912345678"]}`,
 		`{"to":"x","type":"audio","audio":{"media_id":"med_x","voice":true},"reply_to":"3EB0","caption":null}`,
 		`{"to":"x","reaction":{"message_id":"3EB0","emoji":""}}`, `{"to":"x","document":{"base64":"\/\n_-=="},"mentions":[[]]}`,
+		`{"to":"x","location":{"latitude":-1e-7,"longitude":1e400}}`, `{"to":"x","poll":{"question":"{{q}}","options":["a",5,"b"]}}`,
+		`{"to":"x","contacts":[{"name":{"first_name":"a"},"phones":[{"phone":"1","wa_id":"5511912345678"}],"emails":[{}]},null]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -181,6 +225,10 @@ func FuzzMessageBody(f *testing.F) {
 		if !m.plain() {
 			if sources(&m) != 1 || m.To == "" || m.content.Media != nil != (m.file != nil) {
 				t.Fatalf("%q was accepted as %+v", body, m)
+			}
+			var fields fault.Fields
+			if m.content.Check(&fields); len(fields) > 0 {
+				t.Fatalf("%q was accepted with %v", body, fields)
 			}
 			return
 		}

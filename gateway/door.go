@@ -56,7 +56,7 @@ func (x *exchange) pass(ctx context.Context, instanceRef string, refusals refusa
 	}
 	if x.slow {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), defaultDeadline)
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), max(x.row.Deadline, defaultDeadline))
 		defer cancel()
 	}
 	return x.actOnce(ctx)
@@ -118,7 +118,7 @@ func (x *exchange) authorize(refusals refusals) error {
 // ?instance= needs no more than the id, which a lock already has.
 func (x *exchange) findInstance(ctx context.Context, ref string) error {
 	switch x.row.Instance {
-	case InstanceNone:
+	case InstanceNone, InstanceBody:
 		return nil
 	case InstanceQuery:
 		if ref == "" || x.call.InstanceID != "" {

@@ -177,7 +177,7 @@ func inPortuguese(said faultError) faultError {
 	translated := make([]fault.Field, len(fields))
 	for i, field := range fields {
 		if sentence, ok := portugueseRules[field.Rule]; ok {
-			field.Message = sentence
+			field.Message = portuguesePlace(field.Message) + sentence
 		}
 		translated[i] = field
 	}

@@ -48,6 +48,13 @@ var eventSentences = map[messaging.EventType]string{
 
 	messaging.EventCallReceived: "A contact calls.",
 
+	messaging.EventBulkStarted:   "A bulk begins to be sent.",
+	messaging.EventBulkPaused:    "A bulk was paused.",
+	messaging.EventBulkResumed:   "A bulk goes on: it was paused, or its failed rows are retried.",
+	messaging.EventBulkProgress:  "Another tenth of a bulk's rows has been sent or has ended.",
+	messaging.EventBulkCompleted: "No row of a bulk can be sent any more.",
+	messaging.EventBulkCanceled:  "A bulk was canceled.",
+
 	messaging.EventWebhookDisabled: "Portaria has switched a webhook off; disabled_reason says why.",
 	messaging.EventWebhookTest:     "Somebody has asked for a test of a webhook. It is told to this one alone.",
 }

@@ -53,6 +53,7 @@ type eventData struct {
 	Message  *messageJSON  `json:"message,omitzero"`
 	Instance *instanceView `json:"instance,omitzero"`
 	Call     *callView     `json:"call,omitzero"`
+	Bulk     *bulkView     `json:"bulk,omitzero"`
 	Webhook  *webhookView  `json:"webhook,omitzero"`
 }
 
@@ -88,6 +89,10 @@ func (r Renderer) viewEvent(e messaging.Event) eventView {
 	}
 	if e.Call != nil {
 		v.Data.Call = viewCall(e.Call)
+	}
+	if e.Bulk != nil {
+		view := viewBulk(e.Bulk)
+		v.Data.Bulk = &view
 	}
 	if e.Webhook != nil {
 		webhook := viewWebhook(*e.Webhook)

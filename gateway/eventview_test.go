@@ -61,6 +61,9 @@ func drawEvent(t *rapid.T, eventType messaging.EventType) messaging.Event {
 		}
 	case "call":
 		e.InstanceID, e.Call = "ins_x", &messaging.Call{ID: rapid.String().Draw(t, "call"), Video: rapid.Bool().Draw(t, "video"), At: e.Timestamp}
+	case "bulk":
+		b := drawBulk(t)
+		e.Bulk = &b
 	case "webhook":
 		e.Webhook = &messaging.Webhook{
 			ID: "whk_x", URL: "https://example.com/" + rapid.String().Draw(t, "path"), Environment: e.Environment, Events: []string{"*"},
@@ -69,6 +72,26 @@ func drawEvent(t *rapid.T, eventType messaging.EventType) messaging.Event {
 		}
 	}
 	return e
+}
+
+// drawBulk draws a bulk.
+func drawBulk(t *rapid.T) messaging.Bulk {
+	b := messaging.Bulk{
+		ID: "blk_x", Name: rapid.String().Draw(t, "name"), Environment: messaging.Test, InstanceIDs: []string{"ins_x"},
+		State:     rapid.SampledFrom([]messaging.BulkState{messaging.BulkRunning, messaging.BulkPaused, messaging.BulkCompleted}).Draw(t, "state"),
+		Counts:    messaging.BulkCounts{Total: 2, Read: 1, Queued: 1},
+		Template:  messaging.Content{Kind: messaging.KindText, Text: &messaging.Text{Body: rapid.String().Draw(t, "template")}},
+		Options:   messaging.BulkOptions{Priority: messaging.Low, Dedupe: true, SkipInvalid: rapid.Bool().Draw(t, "skip")},
+		CreatedAt: time.UnixMicro(rapid.Int64Range(0, 4e15).Draw(t, "created")),
+	}
+	if rapid.Bool().Draw(t, "more") {
+		b.Metadata, b.EndedAt = []byte(`{"a":1}`), b.CreatedAt
+		b.Options.Pace = &messaging.BulkPace{MinGap: time.Second, PerHour: 100}
+		b.Options.QuietHours = &messaging.BulkQuiet{From: "21:00", To: "08:00", TimeZone: "America/Sao_Paulo"}
+		b.Options.FrequencyCap = &messaging.FrequencyCap{Max: 2, Per: 24 * time.Hour}
+		b.Options.DedupeWindow, b.Options.SendAt = time.Hour, b.CreatedAt
+	}
+	return b
 }
 
 // What is told fits the schema of its type and of no other noun, stands in one
@@ -111,9 +134,8 @@ func TestEventsFitTheSchemaOfTheirType(t *testing.T) {
 // reads the index.
 func TestEveryTypeThatHappensHasASchema(t *testing.T) {
 	for _, eventType := range messaging.EventTypes {
-		later := strings.HasPrefix(string(eventType), "bulk.")
-		if has := eventSentences[eventType] != ""; has == later {
-			t.Errorf("%s has a schema: %v", eventType, has)
+		if eventSentences[eventType] == "" {
+			t.Errorf("%s has no schema", eventType)
 		}
 	}
 	if len(schemedTypes()) != len(eventSentences) {

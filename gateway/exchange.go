@@ -27,11 +27,13 @@ type exchange struct {
 
 	body      []byte // as it was sent, once taken
 	bodyTaken bool
-	setAside  int64   // of the memory for long bodies
-	slow      bool    // the body took so long that the handler's time begins anew
-	upload    *upload // the file of a form; nil: none
-	out       []byte  // the answer's body
-	form      *form   // the answer in its stead; nil: the envelope in out
+	setAside  int64       // of the memory for long bodies
+	slow      bool        // the body took so long that the handler's time begins anew
+	upload    *upload     // the file of a form; nil: none
+	rows      *rowsUpload // of a bulk; nil: none
+	spooled   int64       // of the disk, for them
+	out       []byte      // the answer's body
+	form      *form       // the answer in its stead; nil: the envelope in out
 	status    int
 	errorCode string
 }
@@ -64,6 +66,7 @@ func (x *exchange) end() {
 	if x.upload != nil {
 		x.upload.spooled.Discard()
 	}
+	x.closeSpool()
 	s := x.server
 	if x.setAside > 0 {
 		s.bodies.give(x.call.Grant.Lineage, x.setAside)

@@ -98,7 +98,7 @@ func (x *exchange) actOnce(ctx context.Context) error {
 
 // readClaim reads and checks the Idempotency-Key of a POST.
 func (x *exchange) readClaim() error {
-	if x.row.Method != http.MethodPost {
+	if x.row.Method != http.MethodPost || x.row.DryRuns && string(x.http.QueryArgs().Peek("dry_run")) == "true" {
 		return nil
 	}
 	key, err := x.headers.idempotency()

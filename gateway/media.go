@@ -132,21 +132,43 @@ func (s *Server) attach(ctx context.Context, call *Call, file *mediaInput, conte
 	if file.MediaID != "" {
 		return nil, s.attachStored(ctx, call, file, content)
 	}
-	f, err := s.bring(ctx, call, &file.fileInput, media.MaxOf(file.kind))
+	f, is, err := s.bringChecked(ctx, call, file)
 	if err != nil {
-		return nil, unfit(string(file.kind), err)
-	}
-	defer f.spooled.Discard()
-	is, wrong := media.Check(file.kind, file.Voice, f.declared, f.spooled.MIME, f.spooled.Size)
-	if err := within(string(file.kind), wrong).Err(); err != nil {
 		return nil, err
 	}
+	defer f.spooled.Discard()
 	m, err := s.media.Keep(ctx, f.spooled, call.ownMedia(call.InstanceID, is, f.name))
 	if err != nil {
 		return nil, err
 	}
 	describe(content, &m)
 	return &m, nil
+}
+
+// bringChecked brings the file of a message and says of what type it is. Whoever
+// calls discards it.
+func (s *Server) bringChecked(ctx context.Context, call *Call, file *mediaInput) (f brought, is string, err error) {
+	f, err = s.bring(ctx, call, &file.fileInput, media.MaxOf(file.kind))
+	if err != nil {
+		return brought{}, "", unfit(string(file.kind), err)
+	}
+	is, wrong := media.Check(file.kind, file.Voice, f.declared, f.spooled.MIME, f.spooled.Size)
+	if err := within(string(file.kind), wrong).Err(); err != nil {
+		f.spooled.Discard()
+		return brought{}, "", err
+	}
+	return f, is, nil
+}
+
+// tryOn does what attach does, but for keeping the file.
+func (s *Server) tryOn(ctx context.Context, call *Call, file *mediaInput, content *messaging.Media) error {
+	f, is, err := s.bringChecked(ctx, call, file)
+	if err != nil {
+		return err
+	}
+	defer f.spooled.Discard()
+	describe(content, &messaging.MediaInfo{MIME: is, Filename: f.name, Size: f.spooled.Size, SHA256: f.spooled.SHA256})
+	return nil
 }
 
 // attachStored takes a file that is there already.

@@ -262,10 +262,12 @@ func TestRefusedFilesSayWhyAndLeaveNothing(t *testing.T) {
 		"a private URL":          {message: `"image":{"url":"http://10.0.0.1/a.png"}`, want: "URL_NOT_ALLOWED"},
 		"no URL":                 {message: `"image":{"url":"file:///etc/passwd"}`, want: "URL_NOT_ALLOWED"},
 		"a URL without server":   {message: `"image":{"url":"http://127.0.0.1:1/a.png"}`, want: "MEDIA_UNREACHABLE"},
-		"a location":             {message: `"location":{"latitude":1}`, want: "UNSUPPORTED_MESSAGE_TYPE"},
+		"half a location":        {message: `"location":{"latitude":1}`, want: "location.longitude:required"},
+		"caption of a location":  {message: `"location":{"latitude":1,"longitude":1},"caption":"b"`, want: "caption:requires"},
 
 		"form: file and source":   {message: `"image":{"base64":"` + png + `"}`, parts: []part{{"file", "a.png", "", pngFile}}, want: "image:requires"},
 		"form: file and text":     {message: `"text":"a"`, parts: []part{{"file", "a.png", "", pngFile}}, want: "file:requires"},
+		"form: file and poll":     {message: `"poll":{"question":"?","options":["a","b"]}`, parts: []part{{"file", "a.png", "", pngFile}}, want: "file:requires"},
 		"form: file alone":        {message: ``, parts: []part{{"file", "a.png", "", pngFile}}, want: "type:required"},
 		"form: two files":         {message: `"type":"image"`, parts: []part{{"file", "", "", pngFile}, {"file", "", "", pngFile}}, want: "file:repeated"},
 		"form: a stranger":        {message: `"type":"image"`, parts: []part{{"photo", "", "", pngFile}}, want: "photo:unknown"},

@@ -140,6 +140,9 @@ func formFault(err error) error {
 // requestHash tells bodies apart. The boundary of a form is another one each
 // time it is sent; what counts is what it holds.
 func (x *exchange) requestHash() [sha256.Size]byte {
+	if x.rows != nil {
+		return x.rows.requestSum(x.body)
+	}
 	if x.upload == nil {
 		return sha256.Sum256(x.body)
 	}

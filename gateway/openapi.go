@@ -88,7 +88,11 @@ func describeRow(reflector *openapi31.Reflector, row *Row) error {
 		operation.AddReqStructure(parameters)
 	}
 	for _, status := range row.successes() {
-		operation.AddRespStructure(row.Handler.answer, openapi.WithHTTPStatus(status))
+		answer := row.Handler.answer
+		if other, ok := row.Others[status]; ok {
+			answer = other
+		}
+		operation.AddRespStructure(answer, openapi.WithHTTPStatus(status))
 	}
 	if err := reflector.AddOperation(operation); err != nil {
 		return err
@@ -114,6 +118,9 @@ func describeRow(reflector *openapi31.Reflector, row *Row) error {
 
 // formSchema describes the form in which a row takes a file.
 func formSchema(row *Row) map[string]any {
+	if row.Spools {
+		return bulkFormSchema(row)
+	}
 	file := map[string]any{"type": "string", "format": "binary", "description": "At most 100 MiB."}
 	parts := map[string]any{filePart: file}
 	required := []string{filePart}
@@ -179,7 +186,7 @@ func (r *Row) parameters() []any {
 		list = append(list, instanceParam{})
 	case InstanceQuery:
 		list = append(list, instanceFilter{})
-	case InstanceNone, InstanceKey:
+	case InstanceNone, InstanceKey, InstanceBody:
 	}
 	if hasID(r.Path) {
 		list = append(list, idParam{})
@@ -218,7 +225,7 @@ func (r *Row) refusals() []*fault.Fault {
 		list = append(list, auth.ErrInstanceLocked)
 	}
 	switch r.Instance {
-	case InstancePath, InstanceQuery:
+	case InstancePath, InstanceQuery, InstanceBody:
 		list = append(list, auth.ErrInstanceNotAllowed, instances.ErrNotFound)
 	case InstanceKey:
 		list = append(list, ErrInstanceRequired, instances.ErrNotFound)

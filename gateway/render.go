@@ -23,7 +23,7 @@ type messageView struct {
 	Direction   messaging.Direction   `json:"direction" enum:"outbound,inbound"`
 	From        *addressView          `json:"from" description:"Of an inbound message."`
 	To          *addressView          `json:"to" description:"Of an outbound message."`
-	Type        messaging.Kind        `json:"type" enum:"text,image,video,audio,document,sticker,reaction,unknown"`
+	Type        messaging.Kind        `json:"type" enum:"text,image,video,audio,document,sticker,location,contacts,poll,reaction,unknown"`
 	Content     contentView           `json:"content"`
 	Status      messaging.Status      `json:"status" enum:"scheduled,queued,held,sending,sent,delivered,read,played,failed,expired,canceled,received"`
 	WAMessageID string                `json:"wa_message_id"`

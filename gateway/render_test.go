@@ -70,9 +70,31 @@ func documentedContent(c messaging.Content) contentView {
 			nullable(c.Media.ID), c.Media.MIME, nullable(c.Media.Filename), nullable(c.Media.Caption), c.Media.Size,
 			nullable(c.Media.SHA256), c.Media.Voice, options,
 		}}
+	case c.Kind == messaging.KindLocation:
+		return contentView{locationView{c.Location.Latitude, c.Location.Longitude, nullable(c.Location.Name), nullable(c.Location.Address), options}}
+	case c.Kind == messaging.KindContacts:
+		return contentView{contactsView{documentedContacts(c.Contacts), options}}
+	case c.Kind == messaging.KindPoll:
+		return contentView{pollView{c.Poll.Question, c.Poll.Options, c.Poll.Multiple, options}}
 	default:
 		return contentView{unknownView{true, options}}
 	}
+}
+
+func documentedContacts(contacts []messaging.Contact) []contactView {
+	views := make([]contactView, len(contacts))
+	for i, c := range contacts {
+		v := &views[i]
+		v.Name = contactNameView{c.Name.FormattedName, nullable(c.Name.FirstName), nullable(c.Name.LastName)}
+		for _, p := range c.Phones {
+			v.Phones = append(v.Phones, contactPhoneView{p.Phone, nullable(p.WAID), nullable(p.Type)})
+		}
+		for _, e := range c.Emails {
+			v.Emails = append(v.Emails, contactEmailView{e.Email, nullable(e.Type)})
+		}
+		v.Organization = nullable(c.Organization)
+	}
+	return views
 }
 
 func documentedReference(r *messaging.Reference) *referenceView {
@@ -84,7 +106,8 @@ func drawContent(t *rapid.T, text *rapid.Generator[string]) messaging.Content {
 	c := messaging.Content{
 		Kind: rapid.SampledFrom([]messaging.Kind{
 			messaging.KindText, messaging.KindText, messaging.KindImage, messaging.KindVideo, messaging.KindAudio,
-			messaging.KindDocument, messaging.KindSticker, messaging.KindReaction, messaging.KindUnknown,
+			messaging.KindDocument, messaging.KindSticker, messaging.KindLocation, messaging.KindContacts, messaging.KindPoll,
+			messaging.KindReaction, messaging.KindUnknown,
 		}).Draw(t, "kind"),
 		ViewOnce: rapid.Bool().Draw(t, "view once"),
 	}
@@ -100,6 +123,17 @@ func drawContent(t *rapid.T, text *rapid.Generator[string]) messaging.Content {
 	switch {
 	case c.Kind == messaging.KindText:
 		c.Text = &messaging.Text{Body: text.Draw(t, "body"), PreviewURL: rapid.Bool().Draw(t, "preview")}
+	case c.Kind == messaging.KindLocation:
+		c.Location = &messaging.Location{
+			Latitude: rapid.Float64Range(-90, 90).Draw(t, "latitude"), Longitude: rapid.Float64Range(-180, 180).Draw(t, "longitude"),
+			Name: text.Draw(t, "place"), Address: text.Draw(t, "address"),
+		}
+	case c.Kind == messaging.KindContacts:
+		c.Contacts = rapid.SliceOfN(drawContact(text), 0, 3).Draw(t, "contacts")
+	case c.Kind == messaging.KindPoll:
+		c.Poll = &messaging.Poll{
+			Question: text.Draw(t, "question"), Options: rapid.SliceOfN(text, 0, 3).Draw(t, "options"), Multiple: rapid.Bool().Draw(t, "multiple"),
+		}
 	case c.Kind == messaging.KindReaction:
 		c.Reaction = &messaging.Reaction{Message: reference, Emoji: text.Draw(t, "emoji")}
 	case c.Kind.IsMedia():
@@ -109,6 +143,22 @@ func drawContent(t *rapid.T, text *rapid.Generator[string]) messaging.Content {
 		}
 	}
 	return c
+}
+
+func drawContact(text *rapid.Generator[string]) *rapid.Generator[messaging.Contact] {
+	phone := rapid.Custom(func(t *rapid.T) messaging.ContactPhone {
+		return messaging.ContactPhone{Phone: text.Draw(t, "phone"), WAID: text.Draw(t, "wa id"), Type: text.Draw(t, "type")}
+	})
+	email := rapid.Custom(func(t *rapid.T) messaging.ContactEmail {
+		return messaging.ContactEmail{Email: text.Draw(t, "email"), Type: text.Draw(t, "type")}
+	})
+	return rapid.Custom(func(t *rapid.T) messaging.Contact {
+		return messaging.Contact{
+			Name:   messaging.ContactName{FormattedName: text.Draw(t, "name"), FirstName: text.Draw(t, "first"), LastName: text.Draw(t, "last")},
+			Phones: rapid.SliceOfN(phone, 0, 3).Draw(t, "phones"), Emails: rapid.SliceOfN(email, 0, 2).Draw(t, "emails"),
+			Organization: text.Draw(t, "organization"),
+		}
+	})
 }
 
 func drawMessage(t *rapid.T) messaging.Message {

@@ -20,6 +20,7 @@ const (
 	InstancePath                 // {instance} in the path
 	InstanceQuery                // ?instance=, when given
 	InstanceKey                  // the one instance that the key is locked to
+	InstanceBody                 // named in the body; the handler finds it
 )
 
 // Visibility says what of the tenancy a row shows to a caller.
@@ -58,14 +59,21 @@ type Row struct {
 	// trying.
 	SecretBody bool
 
-	BodyLimit int64         // 0: the route takes no body
-	FormLimit int64         // of multipart/form-data; 0: the route takes no form
-	Example   string        // a body, as JSON
-	Deadline  time.Duration // 0: defaultDeadline
-	Statuses  []int         // of success; the first is the usual one. None: 200
-	Forms     []string      // media types of success beside JSON, chosen by Accept
-	Faults    []*fault.Fault
-	Handler   Handler
+	BodyLimit int64 // 0: the route takes no body
+	FormLimit int64 // of multipart/form-data; 0: the route takes no form
+	// Spools says that the body is a bulk's: its rows go to the disk as they
+	// arrive, and what stands beside them is the body that is decoded.
+	Spools bool
+	// DryRuns says that ?dry_run=true acts on nothing, so that an
+	// Idempotency-Key is not taken by it.
+	DryRuns  bool
+	Example  string        // a body, as JSON
+	Deadline time.Duration // 0: defaultDeadline
+	Statuses []int         // of success; the first is the usual one. None: 200
+	Others   map[int]any   // envelopes of successes that are not the handler's usual one, by status
+	Forms    []string      // media types of success beside JSON, chosen by Accept
+	Faults   []*fault.Fault
+	Handler  Handler
 }
 
 const (
@@ -95,6 +103,7 @@ func (s *Server) table() []Row {
 	rows = append(rows, s.historyRows()...)
 	rows = append(rows, s.streamRows()...)
 	rows = append(rows, s.webhookRows()...)
+	rows = append(rows, s.bulkRows()...)
 	return append(rows, s.sandboxRows()...)
 }
 

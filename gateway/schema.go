@@ -18,7 +18,12 @@ func newReflector() *openapi31.Reflector {
 	schemas.AddTypeMapping(messageJSON{}, messageView{})
 	schemas.AddTypeMapping(contentJSON{}, contentView{})
 	schemas.AddTypeMapping(settings{}, settingsObject{})
+	schemas.AddTypeMapping(shortList[contactInput]{}, []contactInput{})
+	schemas.AddTypeMapping(shortList[phoneInput]{}, []phoneInput{})
+	schemas.AddTypeMapping(shortList[emailInput]{}, []emailInput{})
+	schemas.AddTypeMapping(shortList[string]{}, []string{})
 	schemas.AddTypeMapping(retryPolicyBody{}, retryPolicyObject{})
+	schemas.AddTypeMapping(bulkAnswer{}, bulkView{})
 	schemas.DefaultOptions = append(schemas.DefaultOptions,
 		jsonschema.InterceptDefName(func(t reflect.Type, _ string) string { return schemaName(t.Name()) }),
 		jsonschema.InterceptSchema(closeSchema),

@@ -33,6 +33,9 @@ type Options struct {
 	Streams     Streams
 	Webhooks    Webhooks
 	Deliveries  Deliveries
+	Bulks       Bulks
+	Steering    BulkControls
+	OptOuts     OptOuts
 	Reader      Reader
 	Media       Media
 	Awaiter     Awaiter
@@ -54,6 +57,9 @@ type Options struct {
 	// Secret is the installation's, the same on every node. It keys what is kept
 	// of bodies that hold a secret; without it, only their Idempotency-Key does.
 	Secret []byte
+	// SpoolDir is where the rows of bulks lie while their request is answered;
+	// empty: where the system keeps such files.
+	SpoolDir string
 	// WriteStall is how long a caller may take nothing of an answer; zero: 30 s.
 	WriteStall time.Duration
 	// StopGrace is how long requests in flight may take when the server stops;
@@ -75,6 +81,9 @@ type Server struct {
 	streaming   Streams
 	webhooks    Webhooks
 	deliveries  Deliveries
+	bulks       Bulks
+	steering    BulkControls
+	optOuts     OptOuts
 	reader      Reader
 	media       Media
 	awaiter     Awaiter
@@ -88,6 +97,7 @@ type Server struct {
 	trusted     []netip.Prefix
 	version     string
 	secret      []byte
+	spoolDir    string
 	stall       time.Duration
 	grace       time.Duration
 	base        atomic.Pointer[string] // the public URL, once it is known
@@ -104,6 +114,7 @@ type Server struct {
 	exchanges sync.Pool
 	flight    inFlight
 	bodies    *shares // bytes of long bodies
+	spools    *shares // bytes of uploads on the disk
 	streams   *shares // of events
 
 	// stopping ends when the server begins to stop, so that patient requests
@@ -164,6 +175,7 @@ func New(o Options) (*Server, error) {
 		awaiter: o.Awaiter, clocks: o.Clocks,
 		idempotency: o.Idempotency, logs: o.Logs, ready: o.Ready, logger: o.Logger, now: o.Now, clockOf: o.ClockOf,
 		trusted: o.TrustedProxies, version: o.Version,
+		bulks: o.Bulks, steering: o.Steering, optOuts: o.OptOuts, spoolDir: o.SpoolDir, spools: newShares(spoolDisk, spoolShare),
 		bodies: newShares(bodyMemory, bodyShare), streams: newShares(maxStreams, streamsEach),
 		secret: o.Secret, stall: o.WriteStall, grace: o.StopGrace,
 	}

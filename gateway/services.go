@@ -13,6 +13,7 @@ import (
 	"portaria/media"
 	"portaria/messaging"
 	"portaria/outbox"
+	"portaria/outbox/bulk"
 	"portaria/sandbox"
 )
 
@@ -123,6 +124,42 @@ type Deliveries interface {
 	// Replay fails with webhooks.ErrNotDelivered while the delivery is pending.
 	Replay(ctx context.Context, tenancy messaging.Tenancy, webhookID, deliveryID string) (webhooks.Delivery, error)
 	ReplayRange(ctx context.Context, tenancy messaging.Tenancy, webhookID string, r webhooks.Range) (webhooks.Replayed, error)
+}
+
+// Bulks accepts bulks and answers for them. Its faults are those of the room
+// bulk; absent and invisible ones are fault.ErrNotFound.
+type Bulks interface {
+	// Accept checks every row and stores the bulk, whole or not at all.
+	Accept(ctx context.Context, draft bulk.Draft) (messaging.Bulk, error)
+	// Rehearse answers what Accept would do; it neither pays nor stores.
+	Rehearse(ctx context.Context, draft bulk.Draft) (bulk.Rehearsal, error)
+	Find(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Bulk, error)
+	List(ctx context.Context, tenancy messaging.Tenancy, page messaging.Page) ([]messaging.Bulk, error)
+	// Recipients lists rows of a bulk that was found, in their order, behind the
+	// one whose number is the cursor; status narrows them unless it is empty.
+	Recipients(ctx context.Context, b messaging.Bulk, status string, page messaging.Page) ([]messaging.BulkRecipient, error)
+	// Estimate tells when a bulk will probably have been sent; zero: unknown.
+	Estimate(ctx context.Context, b messaging.Bulk) time.Time
+}
+
+// BulkControls does what owners ask of their bulks. Faults: fault.ErrNotFound;
+// fault.ErrConflict with details.state where the bulk's state does not allow it.
+type BulkControls interface {
+	Pause(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Bulk, error)
+	Resume(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Bulk, error)
+	Cancel(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Bulk, error)
+	RetryFailed(ctx context.Context, tenancy messaging.Tenancy, id string) (messaging.Bulk, error)
+}
+
+// OptOuts keeps who wants no bulks. An instance id is empty for the whole
+// workspace, a person as messaging.Person has it.
+type OptOuts interface {
+	// OptOut notes a contact; one that is noted already stays as it is.
+	OptOut(ctx context.Context, o messaging.OptOut) (messaging.OptOut, error)
+	// OptIn forgets one; fault.ErrNotFound.
+	OptIn(ctx context.Context, tenancy messaging.Tenancy, instanceID, person string) (messaging.OptOut, error)
+	// OptOuts lists them, newest first; an instance and a person narrow when given.
+	OptOuts(ctx context.Context, tenancy messaging.Tenancy, instanceID, person string, page messaging.Page) ([]messaging.OptOut, error)
 }
 
 // Streams tells of events as they happen.

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,11 +22,12 @@ type settings struct {
 
 // settingsObject is what can be set. A null removes a member (RFC 7396).
 type settingsObject struct {
-	Pace         *paceObject `json:"pace,omitzero"`
-	RejectCalls  *bool       `json:"reject_calls,omitzero"`
-	MarkRead     *bool       `json:"mark_read,omitzero"`
-	AlwaysOnline *bool       `json:"always_online,omitzero"`
-	ProxyURL     *string     `json:"proxy_url,omitzero" maxLength:"1024" description:"Proxy of a live instance: http, https or socks5, with a user and a password if it asks for them, at a public address. Stored encrypted; answered with *** for its password, which as an input stands for the one that is stored." example:"http://user:secret@proxy.example.com:3128"`
+	Pace           *paceObject `json:"pace,omitzero"`
+	RejectCalls    *bool       `json:"reject_calls,omitzero"`
+	MarkRead       *bool       `json:"mark_read,omitzero"`
+	AlwaysOnline   *bool       `json:"always_online,omitzero"`
+	OptOutKeywords *[]string   `json:"opt_out_keywords,omitzero" maxItems:"20" description:"A contact who writes one of them, and nothing else, gets no more bulks of the instance; capital letters are as good as small ones. SAIR, PARAR and STOP unless you say otherwise; an empty list: none." example:"[\"SAIR\",\"STOP\"]"`
+	ProxyURL       *string     `json:"proxy_url,omitzero" maxLength:"1024" description:"Proxy of a live instance: http, https or socks5, with a user and a password if it asks for them, at a public address. Stored encrypted; answered with *** for its password, which as an input stands for the one that is stored." example:"http://user:secret@proxy.example.com:3128"`
 }
 
 // paceObject is how fast an instance sends.
@@ -76,6 +79,7 @@ func (s *settings) bytes() []byte {
 // check refuses values that no instance can have.
 func (s *settings) check(fields *fault.Fields) {
 	s.checkProxy(fields)
+	s.checkKeywords(fields)
 	if s == nil || s.typed.Pace == nil {
 		return
 	}
@@ -90,6 +94,7 @@ func (s *settings) check(fields *fault.Fields) {
 // those that are stored.
 func (s *settings) checkOver(stored []byte, fields *fault.Fields) {
 	s.checkProxy(fields)
+	s.checkKeywords(fields)
 	if s == nil || s.typed.Pace == nil {
 		return
 	}
@@ -111,6 +116,29 @@ func (s *settings) checkOver(stored []byte, fields *fault.Fields) {
 func (s *settings) checkProxy(fields *fault.Fields) {
 	if s != nil && s.typed.ProxyURL != nil {
 		proxy.Check(fields, *s.typed.ProxyURL)
+	}
+}
+
+// The bounds of the words with which contacts opt out, in characters.
+const (
+	maxKeywords      = 20
+	maxKeywordLength = 40
+)
+
+// checkKeywords checks the words with which contacts opt out.
+func (s *settings) checkKeywords(fields *fault.Fields) {
+	if s == nil || s.typed.OptOutKeywords == nil {
+		return
+	}
+	words := *s.typed.OptOutKeywords
+	if len(words) > maxKeywords {
+		fields.Add("settings.opt_out_keywords", "length", "must not have more than 20 words")
+		return
+	}
+	for i, word := range words {
+		if length := utf8.RuneCountInString(strings.TrimSpace(word)); length == 0 || length > maxKeywordLength {
+			fields.Add("settings.opt_out_keywords["+strconv.Itoa(i)+"]", "length", "must have 1 to 40 characters")
+		}
 	}
 }
 

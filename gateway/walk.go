@@ -62,8 +62,8 @@ func (w *walker) member(raw jsontext.Value, field reflect.Value, path, name stri
 		w.value(raw, field, at)
 		return
 	}
-	if path == "" && w.refuse != nil && w.refused == nil {
-		w.refused = w.refuse(name)
+	if w.refuse != nil && w.refused == nil {
+		w.refused = w.refuse(at)
 	}
 	w.fields.Add(at, "unknown", "is not a known field")
 }
@@ -90,14 +90,16 @@ func (w *walker) value(raw jsontext.Value, field reflect.Value, path string) {
 	case target.Kind() == reflect.Struct && raw.Kind() == '{':
 		w.object(raw, target.Addr().Interface(), path)
 	case target.Kind() == reflect.Slice && raw.Kind() == '[':
-		w.list(raw, target.Type().Elem(), path)
+		w.list(raw, target, path)
 	default:
 		w.fields.Add(path, "type", shapeOf(target.Type()))
 	}
 }
 
-// list looks at the elements of a list, of which at least one is wrong.
-func (w *walker) list(raw jsontext.Value, element reflect.Type, path string) {
+// list decodes the elements of a list one by one, of which at least one is
+// wrong. It keeps those that can be looked at: nobody is told of more.
+func (w *walker) list(raw jsontext.Value, target reflect.Value, path string) {
+	target.SetZero()
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(raw)) // a buffer is not copied
 	if _, err := decoder.ReadToken(); err != nil {
 		return
@@ -107,7 +109,11 @@ func (w *walker) list(raw jsontext.Value, element reflect.Type, path string) {
 		if err != nil {
 			return
 		}
-		w.value(value, reflect.New(element).Elem(), path+"["+strconv.Itoa(i)+"]")
+		element := reflect.New(target.Type().Elem()).Elem()
+		w.value(value, element, path+"["+strconv.Itoa(i)+"]")
+		if i < maxFaults {
+			target.Set(reflect.Append(target, element))
+		}
 	}
 }
 

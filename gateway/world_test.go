@@ -370,6 +370,7 @@ type house struct {
 	logged *lockedBuffer
 	shelf  *shelf
 	hooks  *webhookShelf
+	bulks  *bulkShelf
 	ring   *keyStore
 	known  *auth.Directory
 	stop   func() error // ends Serve and returns what it returned
@@ -396,7 +397,8 @@ func open(t *testing.T, change ...func(*gateway.Options)) *house {
 		ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
 		Version: "test",
 	}
-	h.hooks = furnish(t, w, &options)
+	h.hooks, h.bulks = furnish(t, w, &options), newBulkShelf(w, &options)
+	options.SpoolDir = t.TempDir()
 	for _, f := range change {
 		f(&options)
 	}

@@ -61,10 +61,25 @@ type World struct {
 // its instance. From which chat a message comes is for Chats to say. What
 // concerns no instance is told to endpoints that are not narrowed to some.
 func (w *Webhook) Hears(e *Event) bool {
-	if !w.Enabled || w.Instances != nil && !slices.Contains(w.Instances, e.InstanceID) {
+	if !w.Enabled || w.Instances != nil && !e.OpenTo(OnlyInstances(w.Instances...)) {
 		return false
 	}
 	return slices.ContainsFunc(w.Events, func(pattern string) bool { return e.Type.Matches(pattern) })
+}
+
+// OpenTo reports whether an allowlist opens an event: its instance, or all those
+// of a bulk over several. What concerns no instance is for those who may see all.
+func (e *Event) OpenTo(a Allowlist) bool {
+	if e.Bulk != nil && e.InstanceID == "" {
+		return a.OpensAll(e.Bulk.InstanceIDs)
+	}
+	return a.Opens(e.InstanceID)
+}
+
+// OpensAll reports whether every one of some instances is open; of none, whether
+// all are.
+func (a Allowlist) OpensAll(instanceIDs []string) bool {
+	return a.all || len(instanceIDs) > 0 && !slices.ContainsFunc(instanceIDs, func(id string) bool { return !a.Opens(id) })
 }
 
 // Matches reports whether a type is what a pattern says: the type itself, its

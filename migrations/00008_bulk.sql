@@ -66,14 +66,14 @@ CREATE TABLE bulk_recipients (
     instance_id TEXT NOT NULL,
     message_id TEXT NOT NULL, -- empty: skipped
     reason TEXT NOT NULL, -- of a skipped one
-    again BOOLEAN NOT NULL, -- it failed, and waits for another turn
     at BIGINT NOT NULL,
+    again BOOLEAN NOT NULL DEFAULT FALSE, -- it failed, and waits for another turn
     PRIMARY KEY (bulk_id, row_number)
 )
 WITHOUT ROWID -- only: sqlite
 ;
--- Who had what of an instance's bulks, for dedupe_window and frequency_cap.
-CREATE INDEX bulk_recipients_person ON bulk_recipients (instance_id, person, at) WHERE message_id <> '';
+-- Who had what, for dedupe_window and frequency_cap. A person has few rows, whatever the number of instances of a bulk.
+CREATE INDEX bulk_recipients_person ON bulk_recipients (workspace_id, environment, person, at) WHERE message_id <> '';
 CREATE INDEX bulk_recipients_again ON bulk_recipients (bulk_id, row_number) WHERE again;
 
 CREATE INDEX messages_bulk ON messages (bulk_id, id) WHERE bulk_id <> '';
@@ -89,8 +89,9 @@ CREATE TABLE opt_outs (
     keyword TEXT NOT NULL,
     key_id TEXT NOT NULL,
     created_at BIGINT NOT NULL,
-    PRIMARY KEY (workspace_id, environment, instance_id, person)
+    PRIMARY KEY (workspace_id, environment, person, instance_id)
 );
+CREATE INDEX opt_outs_age ON opt_outs (workspace_id, environment, created_at);
 
 -- +goose Down
 DROP TABLE opt_outs;

@@ -25,7 +25,7 @@ func (d *Dispatcher) Accept(ctx context.Context, draft Draft) (messaging.Message
 			return messaging.Message{}, fmt.Errorf("claim: %w", err)
 		}
 	}
-	if err := d.store.Accept(ctx, a, func(position int64) { d.handOver(&m, position) }); err != nil {
+	if err := d.store.Accept(ctx, a, func(position int64) { d.Take(&m, position) }); err != nil {
 		return messaging.Message{}, err
 	}
 	return m, nil

@@ -90,7 +90,7 @@ func (d *Dispatcher) Recover(ctx context.Context) error {
 	for _, ref := range refs {
 		l := d.lane(ref)
 		l.mu.Lock()
-		l.unread = true
+		l.readAnew()
 		l.spillAll()
 		l.start()
 		l.mu.Unlock()
@@ -169,14 +169,16 @@ func (d *Dispatcher) Drain(ctx context.Context, ref LaneRef) error {
 	return d.await(ctx, func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return !l.running
+		return !l.running && l.amending == 0
 	})
 }
 
 // farFuture is later than anything is due.
 var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func (d *Dispatcher) handOver(m *messaging.Message, position int64) {
+// Take hands a message that was just committed, at its place in the outbox, to
+// its lane. It must be called in the order of the commits. It does not block.
+func (d *Dispatcher) Take(m *messaging.Message, position int64) {
 	p := NewParcel(m, position, 0)
 	d.lane(p.lane()).add(p, m.SendAt)
 }
@@ -214,6 +216,11 @@ func (d *Dispatcher) laneDone(l *lane) {
 			delete(d.active, l.ref.WorkspaceID)
 		}
 	}
+	d.tellRested()
+}
+
+// tellRested has those look again who wait for lanes to rest. d.mu is held.
+func (d *Dispatcher) tellRested() {
 	if d.watchers > 0 {
 		close(d.rested)
 		d.rested = make(chan struct{})

@@ -15,7 +15,7 @@
 //   - within an instance and a priority, messages to one recipient keep the
 //     order of their acceptance, and a message that waits (a temporary fault, a
 //     lock, send_at) is passed only by messages to others;
-//   - an instance with a pace (Pace) never sends faster than it says, also
+//   - an instance with a pace (outbox/pace) never sends faster than it says, also
 //     across restarts: what the pace counts is committed with the outcomes.
 //
 // Memory is bounded: a lane holds at most laneWindow messages of a priority;

@@ -18,7 +18,7 @@ type place uint8
 const (
 	queued    place = iota // in a queue of the lane
 	inHand                 // given to the channel, or being recorded
-	withdrawn              // being canceled
+	withdrawn              // being canceled, held or let go
 )
 
 // lane is the queue of one instance.
@@ -41,11 +41,17 @@ type lane struct {
 	waiters map[string]recipient   // the list that a message waits in
 	dues    dueTimes
 
+	followed map[recipient]bool   // somebody may have been set aside behind one of these
+	unacked  map[string]time.Time // the network has them, until when it may say so
+	recalled map[string]recall    // in hand, and wanted otherwise if they come back
+	amending int                  // amendments under way: nothing is taken meanwhile
+
 	// spilled says that the database may hold due rows of a priority that are
 	// not in memory; spills counts how often that was said, so that a read which
 	// was under way at that moment does not take it back.
 	spilled [messaging.Priorities]bool
 	unread  bool // the rows that are due later have not been read since the start
+	unreads int64
 	overdue bool // a deadline has passed: look for what has expired
 	spills  [messaging.Priorities]int64
 
@@ -114,7 +120,7 @@ func (l *lane) remember(id string, where place) {
 
 // wait notes a message that waits for its due time. l.mu is held.
 func (l *lane) wait(w Waiter) {
-	l.dues.push(w.Due)
+	l.watch(w.Due)
 	if !w.Blocks {
 		return
 	}
@@ -129,6 +135,14 @@ func (l *lane) wait(w Waiter) {
 		return
 	}
 	l.waiting[key], l.waiters[w.MessageID] = slices.Insert(list, i, w), key
+}
+
+// watch notes a time at which something is due. What is held until further notice
+// is due at none, on a clock that skips waits as well. l.mu is held.
+func (l *lane) watch(due time.Time) {
+	if due.Before(farFuture) {
+		l.dues.push(due)
+	}
 }
 
 func byPosition(w Waiter, position int64) int { return cmp.Compare(w.Position, position) }
@@ -213,6 +227,22 @@ func (l *lane) spillAll() {
 	}
 }
 
+// waiter returns a message that waits and blocks its recipient. l.mu is held.
+func (l *lane) waiter(id string) (w Waiter, waits bool) {
+	key, ok := l.waiters[id]
+	if !ok {
+		return w, false
+	}
+	list := l.waiting[key]
+	return list[slices.IndexFunc(list, func(w Waiter) bool { return w.MessageID == id })], true
+}
+
+// readAnew has the lane read what is due later. l.mu is held.
+func (l *lane) readAnew() {
+	l.unread = true
+	l.unreads++
+}
+
 // refill has the lane read the database for what is due.
 func (l *lane) refill() {
 	l.mu.Lock()
@@ -230,64 +260,4 @@ func (l *lane) wake() {
 	l.paused = false
 	l.letGo()
 	l.start()
-}
-
-// withdraw takes a message out of the lane so that it can be ended. It returns
-// the message as a waiter, if others may be waiting for it; ok is false when
-// the message is in the channel's hands, or being ended already.
-func (l *lane) withdraw(id string) (waiter *Waiter, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	where, known := l.known[id]
-	if known && where != queued {
-		return nil, false
-	}
-	if known {
-		for p := range l.queues {
-			l.queues[p] = slices.DeleteFunc(l.queues[p], func(q Parcel) bool { return q.MessageID == id })
-		}
-	}
-	if w, waited := l.unwait(id); waited {
-		waiter = &w
-	}
-	l.remember(id, withdrawn)
-	return waiter, true
-}
-
-// release forgets a withdrawn message once its end was recorded. Rows that are
-// being read just now may still hold it: then it is remembered until they have
-// been taken in.
-func (l *lane) release(id string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.reading {
-		l.late = append(l.late, id)
-		return
-	}
-	delete(l.known, id)
-}
-
-// restore puts back a message whose end could not be recorded.
-func (l *lane) restore(id string, waiter *Waiter) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.known, id)
-	if waiter != nil {
-		l.wait(*waiter)
-		l.armDue()
-	}
-	l.spillAll()
-	l.start()
-}
-
-// beginRead and endRead stand around a read of rows without the lock. l.mu is
-// held.
-func (l *lane) beginRead() { l.reading = true }
-
-func (l *lane) endRead() {
-	l.reading = false
-	for _, id := range l.late {
-		delete(l.known, id)
-	}
-	l.late = nil
 }

@@ -13,23 +13,47 @@ import (
 // recipients, and its times must be watched.
 func (l *lane) readLater(ctx context.Context) error {
 	l.mu.Lock()
+	unreads := l.unreads
 	l.beginRead()
 	l.mu.Unlock()
 	waiters, err := l.d.store.Later(ctx, l.ref, l.clock.Now())
+	l.unpark(ctx, l.takeLater(waiters, err, unreads))
+	return err
+}
+
+// takeLater takes in what was read, and returns those that were set aside behind
+// one that is not there any more: nothing else would free them.
+func (l *lane) takeLater(waiters []Waiter, err error, unreads int64) (orphans []Waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.endRead()
 	if err != nil {
-		return err
+		return nil
 	}
-	l.unread, l.overdue = false, true
+	l.unread, l.overdue = l.unreads != unreads, true
 	for _, w := range waiters {
 		if l.known[w.MessageID] != withdrawn {
-			l.wait(w)
+			l.learn(w)
+		}
+	}
+	for _, w := range waiters {
+		if !w.Blocks && !w.Unacked && !w.Due.Before(farFuture) && len(l.waiting[recipient{w.Priority, w.WAID}]) == 0 {
+			orphans = append(orphans, w)
 		}
 	}
 	l.armDue()
-	return nil
+	return orphans
+}
+
+// learn takes in a message that is due later. l.mu is held.
+func (l *lane) learn(w Waiter) {
+	l.wait(w)
+	switch {
+	case w.Unacked:
+		l.takenByNetwork(w.MessageID, w.Due)
+	case !w.Blocks:
+		l.setAside(recipient{w.Priority, w.WAID})
+	}
 }
 
 // readDue reads due rows of a priority that are not in memory, when there is
@@ -57,6 +81,7 @@ func (l *lane) readDue(ctx context.Context, p messaging.Priority) error {
 		if _, ok := l.known[row.MessageID]; ok {
 			continue
 		}
+		delete(l.unacked, row.MessageID)
 		l.unwait(row.MessageID) // its time has come: it stands before those behind it
 		l.queues[p] = append(l.queues[p], row)
 		l.remember(row.MessageID, queued)

@@ -16,6 +16,9 @@ func (l *lane) start() {
 }
 
 func (l *lane) hasWork() bool {
+	if l.amending > 0 {
+		return false
+	}
 	if l.overdue || l.unread || l.failing != nil {
 		return true
 	}
@@ -68,6 +71,9 @@ func (l *lane) rest(ctx context.Context) (goes, rests bool) {
 	}
 	if l.spilled == [messaging.Priorities]bool{} {
 		l.horizon = time.Time{} // what the clock skipped to has been read
+	}
+	if len(l.waiting) == 0 {
+		l.followed = nil // nobody waits behind nobody
 	}
 	if len(l.known) == 0 {
 		l.known, l.queues = nil, [messaging.Priorities][]Parcel{} // an idle lane keeps no memory of its rush hour

@@ -27,12 +27,15 @@ type load struct {
 	aside   []string           // the messages of these records
 	parked  []parking
 	expired []Waiter // what others may have waited for
+	back    []Parcel // what the channel has returned, and that waits now
+	applied map[string]recall
 }
 
 // parking is a message that was set aside behind another one.
 type parking struct {
 	parcel  Parcel
 	blocker string
+	due     time.Time // the blocker's, and so its own
 }
 
 // take picks the next batch: high priority first, in order, passing over what
@@ -40,6 +43,9 @@ type parking struct {
 func (l *lane) take(window int) (out load) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.amending > 0 {
+		return out
+	}
 	now := l.clock.Now()
 	for p := range l.queues {
 		n := 0
@@ -61,9 +67,10 @@ func (l *lane) pick(p *Parcel, now time.Time, out *load) {
 		out.expired = append(out.expired, p.waiter(now))
 	case blocked:
 		out.aside = append(out.aside, p.MessageID)
-		out.parked = append(out.parked, parking{*p, blocker.MessageID})
+		out.parked = append(out.parked, parking{*p, blocker.MessageID, blocker.Due})
 		out.records = append(out.records, l.change(p.MessageID, messaging.StatusChange{Status: messaging.StatusQueued, At: now, Due: blocker.Due, Parked: true}))
-		l.dues.push(blocker.Due)
+		l.watch(blocker.Due)
+		l.setAside(p.key())
 	default:
 		out.batch = append(out.batch, *p)
 	}
@@ -113,8 +120,14 @@ func (l *lane) record(ctx context.Context, taken *load, n int64) {
 	l.d.work.Go(func() {
 		defer close(done)
 		defer l.d.inFlight.Release(n)
-		l.d.report(ctx, taken.records)
-		l.unpark(ctx, l.forget(taken))
+		for records := taken.records; ; {
+			l.d.report(ctx, records)
+			var free []Waiter
+			if records, free = l.forget(taken); len(records) == 0 {
+				l.unpark(ctx, free)
+				return
+			}
+		}
 	})
 }
 
@@ -136,7 +149,8 @@ func (l *lane) settle(taken *load, outcomes []messaging.Outcome, wakes int64) {
 	for i := range taken.batch {
 		p := taken.batch[i]
 		o := &outcomes[i]
-		if o.Verdict == messaging.Deferred && o.Due.IsZero() {
+		_, recalled := l.recalled[p.MessageID]
+		if o.Verdict == messaging.Deferred && o.Due.IsZero() && !recalled {
 			if o.Try() {
 				p.Attempt++ // in memory only: it is told with the next try
 			}
@@ -148,6 +162,9 @@ func (l *lane) settle(taken *load, outcomes []messaging.Outcome, wakes int64) {
 		}
 		kept = append(kept, p)
 		taken.records = append(taken.records, l.judge(&p, o))
+		if o.Verdict == messaging.Deferred || o.Verdict == messaging.Held {
+			taken.back = append(taken.back, p)
+		}
 	}
 	taken.batch = kept
 	l.armDue()
@@ -181,9 +198,10 @@ func (l *lane) judge(p *Parcel, o *messaging.Outcome) messaging.Record {
 			c.Due = c.At.Add(ackTimeout)
 		}
 		l.armDeadline(c.Due)
+		l.takenByNetwork(p.MessageID, c.Due)
 	case messaging.Deferred:
 		c.Status = messaging.StatusQueued
-		l.wait(p.waiter(c.Due))
+		l.wait(p.waiter(cmp.Or(c.Due, c.At)))
 	case messaging.Held:
 		c.Status = messaging.StatusHeld
 		l.wait(p.waiter(c.Due))
@@ -198,24 +216,29 @@ func (p *Parcel) waiter(due time.Time) Waiter {
 }
 
 // forget drops what has been recorded: the database knows better from now on.
-// It returns the waiters whose followers must be freed: those that expired, and
-// those that were ended while a message was being set aside behind them.
-func (l *lane) forget(taken *load) (free []Waiter) {
+// If something has come back meanwhile that is wanted otherwise, it returns the
+// records of that instead, and must be called again. It returns the waiters whose
+// followers must be freed: those that expired, were recalled, or were ended or
+// let go while a message was being set aside behind them.
+func (l *lane) forget(taken *load) (more []messaging.Record, free []Waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if more = l.recall(taken); len(more) > 0 {
+		return more, nil
+	}
+	free = append(l.recalls(taken), taken.expired...)
 	for i := range taken.batch {
-		delete(l.known, taken.batch[i].MessageID)
+		l.leave(taken.batch[i].MessageID)
 	}
 	for _, id := range taken.aside {
-		delete(l.known, id)
+		l.leave(id)
 	}
-	free = taken.expired
 	for i := range taken.parked {
 		p := &taken.parked[i]
-		if _, waits := l.waiters[p.blocker]; !waits {
+		if w, waits := l.waiter(p.blocker); !waits || w.Due.Before(p.due) {
 			free = append(free, p.parcel.waiter(time.Time{}))
 		}
 	}
 	l.armDue()
-	return free
+	return nil, free
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"portaria/messaging"
+	"portaria/outbox/pace"
 )
 
 // PaceState is how much of its pace an instance has used.
@@ -20,25 +21,21 @@ type PaceState struct {
 // the tenancy opens the instance.
 func (d *Dispatcher) Pace(ctx context.Context, t messaging.Tenancy, instanceID string) (s PaceState, err error) {
 	ref := LaneRef{WorkspaceID: t.Workspace(), Environment: t.Environment(), InstanceID: instanceID}
-	if s.Waiting, err = d.store.Waiting(ctx, ref); err != nil || d.instance == nil {
+	if d.instance == nil {
+		s.Waiting, err = d.store.Waiting(ctx, ref)
 		return s, err
 	}
 	i, err := d.instance(ctx, ref)
 	if err != nil {
 		return s, err
 	}
-	rules, on := PaceOf(&i)
-	if !on {
-		return s, nil
-	}
-	book, err := d.readBook(ctx, ref, i.Phone)
-	if err != nil {
+	lane, err := d.Standing(ctx, i)
+	if s.Waiting = lane.Waiting; err != nil || lane.Rules == nil {
 		return s, err
 	}
 	now := d.clocks(ref).Now()
-	book.settle(now)
-	s.UsedHour, s.UsedDay = book.used(now, time.Hour), book.used(now, day)
-	if at, room := rules.turn(book, now); room == 0 {
+	s.UsedHour, s.UsedDay = lane.Book.Used(now, time.Hour), lane.Book.Used(now, pace.Day)
+	if at, room := lane.Rules.Turn(lane.Book, now); room == 0 {
 		s.NextAt = at
 	}
 	return s, nil
@@ -46,7 +43,7 @@ func (d *Dispatcher) Pace(ctx context.Context, t messaging.Tenancy, instanceID s
 
 // readBook returns a copy of the ledger of a number: that of its lane, or what
 // is recorded.
-func (d *Dispatcher) readBook(ctx context.Context, ref LaneRef, phone string) (*ledger, error) {
+func (d *Dispatcher) readBook(ctx context.Context, ref LaneRef, phone string) (*pace.Ledger, error) {
 	d.mu.Lock()
 	l := d.lanes[ref.InstanceID]
 	d.mu.Unlock()
@@ -59,14 +56,14 @@ func (d *Dispatcher) readBook(ctx context.Context, ref LaneRef, phone string) (*
 	if err != nil {
 		return nil, err
 	}
-	return newLedger(spent, began), nil
+	return pace.NewLedger(spent, began), nil
 }
 
-func (l *lane) copyBook(phone string) *ledger {
+func (l *lane) copyBook(phone string) *pace.Ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pace == nil || l.pace.book == nil || l.pace.phone != phone {
 		return nil
 	}
-	return l.pace.book.copied()
+	return l.pace.book.Copy()
 }

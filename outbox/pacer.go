@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"portaria/messaging"
+	"portaria/outbox/pace"
 )
 
 // pacer holds a lane back so that its instance keeps its pace. A lane has one
@@ -14,10 +15,10 @@ import (
 // being silent. The lane's lock guards it, but its rules and its book are
 // changed by the lane's goroutine alone.
 type pacer struct {
-	settings []byte // what the rules were read from
-	rules    *Pace  // nil: switched off
-	phone    string // whose book it is
-	book     *ledger
+	settings []byte      // what the rules were read from
+	rules    *pace.Rules // nil: switched off
+	phone    string      // whose book it is
+	book     *pace.Ledger
 
 	// turn is the call that ends a wait; while it is set the lane rests.
 	turn alarm
@@ -44,7 +45,7 @@ func (l *lane) follow(ctx context.Context) error {
 	}
 	l.recorded() // what was spent among it
 	next := &pacer{settings: i.Settings, phone: i.Phone}
-	if rules, on := PaceOf(&i); on {
+	if rules, on := pace.Of(&i); on {
 		next.rules = &rules
 		if next.book, err = l.openBook(ctx, i.Phone); err != nil {
 			return err
@@ -69,7 +70,7 @@ func (l *lane) follows(i *messaging.Instance) bool {
 
 // openBook returns the ledger of a number: the one that the lane has, or what
 // is recorded.
-func (l *lane) openBook(ctx context.Context, phone string) (*ledger, error) {
+func (l *lane) openBook(ctx context.Context, phone string) (*pace.Ledger, error) {
 	l.mu.Lock()
 	present := l.pace
 	l.mu.Unlock()
@@ -80,7 +81,7 @@ func (l *lane) openBook(ctx context.Context, phone string) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newLedger(spent, began), nil
+	return pace.NewLedger(spent, began), nil
 }
 
 // allowance returns how many messages the lane may give its channel now, at
@@ -93,8 +94,8 @@ func (l *lane) allowance(window int, wakes int64) int {
 		return window
 	}
 	p, now := l.pace, l.clock.Now()
-	p.book.settle(now)
-	at, room := p.rules.turn(p.book, later(now, p.reached))
+	p.book.Settle(now)
+	at, room := p.rules.Turn(p.book, pace.Later(now, p.reached))
 	if room == 0 && l.wakes == wakes {
 		p.turn = alarm{at: at, forget: l.clock.At(at, func() { l.cameTurn(p, at) })}
 	}
@@ -151,9 +152,9 @@ func (l *lane) spend(taken *load, outcomes []messaging.Outcome) {
 	if !asked {
 		return
 	}
-	p.book.settle(now)
+	p.book.Settle(now)
 	if sent == 0 {
-		p.book.touch(now)
+		p.book.Touch(now)
 		return
 	}
 	if whole := now.Truncate(time.Microsecond); whole.Before(now) {
@@ -161,7 +162,7 @@ func (l *lane) spend(taken *load, outcomes []messaging.Outcome) {
 	}
 	taken.records = append(taken.records, messaging.PaceSpent{
 		WorkspaceID: l.ref.WorkspaceID, Environment: l.ref.Environment, InstanceID: l.ref.InstanceID,
-		Phone: p.phone, Messages: sent, At: now, First: p.book.began.IsZero(),
+		Phone: p.phone, Messages: sent, At: now, First: p.book.Began().IsZero(),
 	})
-	p.book.add(now, sent)
+	p.book.Add(now, sent)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"portaria/messaging"
+	"portaria/outbox/pace"
 )
 
 // Store is what the queue needs of a database.
@@ -52,13 +53,6 @@ type Book interface {
 	Waiting(ctx context.Context, lane LaneRef) (int, error)
 }
 
-// Spent is a number of messages that were sent at about one time. The time is
-// never earlier than that of any of them.
-type Spent struct {
-	At       time.Time
-	Messages int
-}
-
 // Acceptance is a message with what must be stored in its transaction.
 type Acceptance struct {
 	Message *messaging.Message
@@ -91,4 +85,9 @@ type Waiter struct {
 	// the network has but did not acknowledge blocks no one, nor does one that
 	// waits only for another.
 	Blocks bool
+	// Unacked says that the network has the message but did not acknowledge it.
+	Unacked bool
 }
+
+// Spent is what a number has sent, as the book keeps it.
+type Spent = pace.Spent

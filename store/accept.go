@@ -42,7 +42,7 @@ func (s *Store) Accept(ctx context.Context, a outbox.Acceptance, accepted func(p
 		return fmt.Errorf("accept: %w", err)
 	}
 	p := &acceptance{message: m, claim: a.Claim}
-	return s.committer.submit(ctx, stationAccept, p, func() { accepted(p.position) })
+	return s.committer.submit(ctx, &job{station: stationAccept, payload: p, weight: 1, after: func() { accepted(p.position) }})
 }
 
 type acceptance struct {
@@ -69,19 +69,26 @@ func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *ev
 				continue
 			}
 		}
-		a.position = b.store.nextPosition()
-		a.event = events.addStatus(m.WorkspaceID, m.Environment, m.InstanceID, m.ID, m.Status, m.State, m.CreatedAt)
+		a.plan(b.store.nextPosition(), events)
 		winners = append(winners, a)
 	}
-	return func(ctx context.Context) error { return writeAcceptances(ctx, b, winners, events) }, nil
+	return func(ctx context.Context) error { return writeAcceptances(ctx, b, insertAccepted, winners, events) }, nil
 }
 
-func writeAcceptances(ctx context.Context, b *batchConn, winners []*acceptance, events *eventLog) error {
+// plan gives a message its place and its first event.
+func (a *acceptance) plan(position int64, events *eventLog) {
+	m := &a.message
+	a.position = position
+	a.event = events.addStatus(m.WorkspaceID, m.Environment, m.InstanceID, m.ID, m.Status, m.State, m.CreatedAt)
+}
+
+// writeAcceptances inserts planned messages by a statement like insertAccepted.
+func writeAcceptances(ctx context.Context, b *batchConn, insert *rows, winners []*acceptance, events *eventLog) error {
 	messages := make([]any, 0, len(winners)*len(messageKinds))
 	for _, a := range winners {
 		messages = a.message.args(messages, a.position, strconv.FormatInt(events.sequence(a.event), 10))
 	}
-	if err := b.write(ctx, insertAccepted, messages); err != nil {
+	if err := b.write(ctx, insert, messages); err != nil {
 		return fmt.Errorf("insert messages: %w", err)
 	}
 	if b.store.engine.roundTrips {

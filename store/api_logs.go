@@ -124,7 +124,7 @@ func (l *LogBook) Flush() error {
 		l.store.log.Warn("request logs dropped: the database does not keep up", "rows", dropped)
 	}
 	for _, chunk := range chunks {
-		if err := l.store.committer.submit(context.Background(), stationLog, chunk, nil); err != nil {
+		if err := l.store.committer.submit(context.Background(), &job{station: stationLog, payload: chunk, weight: 1 + len(chunk)/2}); err != nil {
 			return fmt.Errorf("request logs: %w", err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // Nothing changes when the delivery is gone, is finished, belongs to another node
 // by now, or has been tried more often.
 func (s *Store) Attempted(ctx context.Context, a webhooks.Attempt) error {
-	if err := s.committer.submit(ctx, stationAttempt, &a, nil); err != nil {
+	if err := s.committer.submit(ctx, &job{station: stationAttempt, payload: &a, weight: 1}); err != nil {
 		return fmt.Errorf("attempted: %w", err)
 	}
 	return nil

@@ -285,3 +285,15 @@ func (b *batchConn) insertOne(ctx context.Context, r *rows, args []any) (fresh b
 	})
 	return fresh, err
 }
+
+// one reads a single number in the transaction.
+func (b *batchConn) one(ctx context.Context, text string, into *int64, args ...any) error {
+	found, err := b.query(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	if found.Next() {
+		err = found.Scan(into)
+	}
+	return errorsJoinClose(errors.Join(err, found.Err()), found)
+}

@@ -20,7 +20,11 @@ type station int
 
 const (
 	stationAccept station = iota
+	stationStage
+	stationCreate
 	stationRecord
+	stationRetry
+	stationTurn // behind the records: a bulk that was paused among them turns no more
 	stationCarry
 	stationSettle
 	stationLog
@@ -33,6 +37,7 @@ const (
 type job struct {
 	station station
 	payload any    // what the station's apply function expects
+	weight  int    // about how long it takes; see background.go
 	after   func() // called in the order of the jobs, after the commit and before the caller is answered
 	err     error  // set by apply: this job fails, the others go on
 	done    chan struct{}
@@ -54,6 +59,7 @@ type committer struct {
 	spare   []*job
 	want    int // wake when so many wait
 	stopped bool
+	bulk    bulkWork
 
 	wake chan struct{} // holds one token when there is work
 	quit chan struct{}
@@ -77,36 +83,50 @@ func newCommitter(s *Store) *committer {
 // maxPending bounds the jobs that wait while the database does not keep up.
 const maxPending = 1 << 16
 
-// submit hands in a job and waits until it is durable. When the caller's
-// context ends first, the caller is told UNAVAILABLE, but the job goes on: it
-// may be in a transaction already, and if it commits, after is called all the
-// same.
-func (c *committer) submit(ctx context.Context, st station, payload any, after func()) error {
-	j := &job{station: st, payload: payload, after: after, done: make(chan struct{})}
-	c.mu.Lock()
-	if c.stopped {
-		c.mu.Unlock()
-		return fault.ErrShuttingDown
+// submit hands in jobs and waits until all are durable; of several errors, the
+// first job's is returned. When the caller's context ends first, the caller is
+// told UNAVAILABLE, but the jobs go on: they may be in a transaction already, and
+// if they commit, after is called all the same.
+func (c *committer) submit(ctx context.Context, jobs ...*job) error {
+	for _, j := range jobs {
+		j.done = make(chan struct{})
 	}
-	if len(c.pending) >= maxPending {
-		c.mu.Unlock()
-		return ErrDatabaseBusy
+	if err := c.queue(jobs); err != nil {
+		return err
 	}
-	c.pending = append(c.pending, j)
-	enough := len(c.pending) >= c.want
-	c.mu.Unlock()
-	if enough {
+	var failed error
+	for _, j := range jobs {
 		select {
-		case c.wake <- struct{}{}:
-		default:
+		case <-j.done:
+			if failed == nil {
+				failed = j.err
+			}
+		case <-ctx.Done():
+			return ErrDatabaseBusy.Because(ctx.Err())
 		}
 	}
-	select {
-	case <-j.done:
-		return j.err
-	case <-ctx.Done():
-		return ErrDatabaseBusy.Because(ctx.Err())
+	return failed
+}
+
+func (c *committer) queue(jobs []*job) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return fault.ErrShuttingDown
 	}
+	if len(c.pending)+len(jobs) > maxPending {
+		return ErrDatabaseBusy
+	}
+	c.pending = append(c.pending, jobs...)
+	c.bulk.note(jobs)
+	if len(c.pending) < c.want {
+		return nil
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // stop refuses further jobs, finishes those in hand and ends the goroutine.
@@ -166,7 +186,7 @@ func (c *committer) gather(last int) {
 	}
 	c.mu.Lock()
 	target := (last + len(c.pending)) * 7 / 8
-	if len(c.pending) >= target || c.stopped {
+	if len(c.pending) >= target || c.stopped || c.bulk.flows() && len(c.pending) > 0 {
 		c.mu.Unlock()
 		return
 	}
@@ -193,6 +213,9 @@ const gatherFrom = 8
 func (c *committer) take() []*job {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.bulk.flows() {
+		return c.takeSparingly()
+	}
 	if len(c.pending) <= maxBatch {
 		batch := c.pending
 		c.pending, c.spare = c.spare[:0], batch
@@ -318,13 +341,14 @@ func (c *committer) apply(ctx context.Context, batch []*job) (*eventLog, error) 
 	for _, j := range batch {
 		byStation[j.station] = append(byStation[j.station], j)
 	}
-	events := new(eventLog)
+	t := &transaction{b: c.conn, events: new(eventLog), bulks: newBulkBook(c.conn)}
+	t.wantBulks(batch)
 	var writers []writer
 	for st, jobs := range byStation {
 		if len(jobs) == 0 {
 			continue
 		}
-		write, err := c.applyStation(ctx, station(st), jobs, events)
+		write, err := t.applyStation(ctx, station(st), jobs)
 		if err != nil {
 			return nil, err
 		}
@@ -332,33 +356,63 @@ func (c *committer) apply(ctx context.Context, batch []*job) (*eventLog, error) 
 			writers = append(writers, write)
 		}
 	}
-	if err := events.number(ctx, c.conn); err != nil {
+	if err := t.bulks.close(t.events); err != nil {
 		return nil, err
 	}
-	for _, write := range writers {
+	if err := t.events.number(ctx, c.conn); err != nil {
+		return nil, err
+	}
+	for _, write := range append(writers, t.bulks.write) {
 		if err := write(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return events, events.write(ctx, c.conn)
+	return t.events, t.events.write(ctx, c.conn)
 }
 
-func (c *committer) applyStation(ctx context.Context, st station, jobs []*job, events *eventLog) (writer, error) {
+// transaction is what the stations share.
+type transaction struct {
+	b      *batchConn
+	events *eventLog
+	bulks  *bulkBook
+}
+
+// wantBulks notes the bulks that jobs name, so that all are read in one order.
+func (t *transaction) wantBulks(batch []*job) {
+	for _, j := range batch {
+		switch p := j.payload.(type) {
+		case *turning:
+			t.bulks.want(p.Bulk.ID)
+		case *retry:
+			t.bulks.want(p.bulk.ID)
+		}
+	}
+}
+
+func (t *transaction) applyStation(ctx context.Context, st station, jobs []*job) (writer, error) {
 	switch st {
 	case stationAccept:
-		return applyAcceptances(ctx, c.conn, jobs, events)
+		return applyAcceptances(ctx, t.b, jobs, t.events)
+	case stationStage:
+		return nil, applyStagings(ctx, t.b, jobs)
+	case stationCreate:
+		return nil, applyCreations(ctx, t.b, jobs, t.bulks)
 	case stationRecord:
-		return applyRecords(ctx, c.conn, jobs, events)
+		return applyRecords(ctx, t.b, jobs, t.bulks, t.events)
+	case stationRetry:
+		return nil, applyRetries(ctx, t.b, jobs, t.bulks)
+	case stationTurn:
+		return applyTurns(ctx, t.b, jobs, t.bulks, t.events)
 	case stationCarry:
-		return nil, applyCarriages(ctx, c.conn, jobs)
+		return nil, applyCarriages(ctx, t.b, jobs)
 	case stationSettle:
-		return nil, applySettlements(ctx, c.conn, jobs)
+		return nil, applySettlements(ctx, t.b, jobs)
 	case stationLog:
-		return nil, applyLogs(ctx, c.conn, jobs)
+		return nil, applyLogs(ctx, t.b, jobs)
 	case stationAttempt:
-		return nil, applyAttempts(ctx, c.conn, jobs)
+		return nil, applyAttempts(ctx, t.b, jobs)
 	case stationSink:
-		return nil, applySinkMoves(ctx, c.conn, jobs)
+		return nil, applySinkMoves(ctx, t.b, jobs)
 	case stations:
 	}
 	return nil, fmt.Errorf("no station %d", st)

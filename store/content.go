@@ -27,6 +27,18 @@ type (
 		messaging.Media
 		contentOptions
 	}
+	storedLocation struct {
+		messaging.Location
+		contentOptions
+	}
+	storedContacts struct {
+		Contacts []messaging.Contact `json:"contacts"`
+		contentOptions
+	}
+	storedPoll struct {
+		messaging.Poll
+		contentOptions
+	}
 	storedReaction struct {
 		messaging.Reaction
 		contentOptions
@@ -36,21 +48,8 @@ type (
 
 // encodeContent writes what a content says; the kind has a column of its own.
 func encodeContent(c messaging.Content) (string, error) {
-	options := contentOptions{ReplyTo: c.ReplyTo, Mentions: c.Mentions, ViewOnce: c.ViewOnce}
-	var v any
-	switch {
-	case c.Kind == messaging.KindText && c.Text != nil:
-		v = c.Text
-		if c.ReplyTo != nil || len(c.Mentions) > 0 || c.ViewOnce {
-			v = storedText{*c.Text, options}
-		}
-	case c.Kind.IsMedia() && c.Media != nil:
-		v = storedMedia{*c.Media, options}
-	case c.Kind == messaging.KindReaction && c.Reaction != nil:
-		v = storedReaction{*c.Reaction, options}
-	case c.Kind == messaging.KindUnknown:
-		v = storedUnknown{options}
-	default:
+	v := storedForm(&c)
+	if v == nil {
 		return "", fmt.Errorf("content of kind %q cannot be stored", c.Kind)
 	}
 	b, err := json.Marshal(v)
@@ -65,11 +64,39 @@ func encodeContent(c messaging.Content) (string, error) {
 	return string(b), nil
 }
 
+// storedForm returns what is stored of a content; nil for one that says nothing
+// of its kind.
+func storedForm(c *messaging.Content) any {
+	options := contentOptions{ReplyTo: c.ReplyTo, Mentions: c.Mentions, ViewOnce: c.ViewOnce}
+	switch {
+	case c.Kind == messaging.KindText && c.Text != nil:
+		if c.ReplyTo != nil || len(c.Mentions) > 0 || c.ViewOnce {
+			return storedText{*c.Text, options}
+		}
+		return c.Text
+	case c.Kind.IsMedia() && c.Media != nil:
+		return storedMedia{*c.Media, options}
+	case c.Kind == messaging.KindLocation && c.Location != nil:
+		return storedLocation{*c.Location, options}
+	case c.Kind == messaging.KindContacts && len(c.Contacts) > 0:
+		return storedContacts{c.Contacts, options}
+	case c.Kind == messaging.KindPoll && c.Poll != nil:
+		return storedPoll{*c.Poll, options}
+	case c.Kind == messaging.KindReaction && c.Reaction != nil:
+		return storedReaction{*c.Reaction, options}
+	case c.Kind == messaging.KindUnknown:
+		return storedUnknown{options}
+	default:
+		return nil
+	}
+}
+
 // decodeContent reads what encodeContent wrote.
 func decodeContent(kind, text string) (messaging.Content, error) {
 	c := messaging.Content{Kind: messaging.Kind(kind)}
 	var options *contentOptions
 	var into any
+	var contacts *[]messaging.Contact
 	switch {
 	case c.Kind == messaging.KindText:
 		stored := new(storedText)
@@ -77,6 +104,15 @@ func decodeContent(kind, text string) (messaging.Content, error) {
 	case c.Kind.IsMedia():
 		stored := new(storedMedia)
 		c.Media, options, into = &stored.Media, &stored.contentOptions, stored
+	case c.Kind == messaging.KindLocation:
+		stored := new(storedLocation)
+		c.Location, options, into = &stored.Location, &stored.contentOptions, stored
+	case c.Kind == messaging.KindContacts:
+		stored := new(storedContacts)
+		contacts, options, into = &stored.Contacts, &stored.contentOptions, stored
+	case c.Kind == messaging.KindPoll:
+		stored := new(storedPoll)
+		c.Poll, options, into = &stored.Poll, &stored.contentOptions, stored
 	case c.Kind == messaging.KindReaction:
 		stored := new(storedReaction)
 		c.Reaction, options, into = &stored.Reaction, &stored.contentOptions, stored
@@ -88,6 +124,9 @@ func decodeContent(kind, text string) (messaging.Content, error) {
 	}
 	if err := json.Unmarshal([]byte(text), into); err != nil {
 		return c, fmt.Errorf("content: %w", err)
+	}
+	if contacts != nil {
+		c.Contacts = *contacts
 	}
 	c.ReplyTo, c.Mentions, c.ViewOnce = options.ReplyTo, options.Mentions, options.ViewOnce
 	return c, nil

@@ -149,6 +149,10 @@ func (s *Store) Deliveries(
 	return s.selectDeliveries(ctx, q.text(), q.args...)
 }
 
+// deliveredEvent finds the event of a delivery.
+const deliveredEvent = `SELECT 1 FROM events e
+	WHERE e.workspace_id = d.workspace_id AND e.environment = d.environment AND e.sequence = d.sequence`
+
 // deliveryQuery asks for the deliveries of an endpoint that a tenancy opens. The
 // endpoint may have been told of other instances before: what concerns these
 // stays closed.
@@ -164,7 +168,9 @@ func (s *Store) deliveryQuery(ctx context.Context, t messaging.Tenancy, webhookI
 		for _, id := range allow.IDs() {
 			q.tail(", ", id)
 		}
-		q.b.WriteString(") AND d.instance_id <> '')")
+		q.b.WriteString(") AND d.instance_id <> '' OR d.instance_id = '' AND EXISTS (" + deliveredEvent + " AND e.message_id <> '' AND ")
+		q.wholeBulk("e.workspace_id", "e.environment", "e.message_id", allow)
+		q.b.WriteString("))")
 	}
 	return q, nil
 }

@@ -18,7 +18,7 @@ type amendedData struct {
 }
 
 // eventData is what an event changed: a message's state or content, an instance,
-// a call or a webhook.
+// a call, a bulk or a webhook.
 func eventData(e *messaging.Event) (string, error) {
 	var v any = &e.State
 	switch {
@@ -26,6 +26,12 @@ func eventData(e *messaging.Event) (string, error) {
 		v = e.Instance
 	case e.Call != nil:
 		v = e.Call
+	case e.Bulk != nil:
+		row, err := newBulkRow(e.Bulk)
+		if err != nil {
+			return "", fmt.Errorf("event data: %w", err)
+		}
+		v = &row
 	case e.Webhook != nil:
 		row := newWebhookRow(e.Webhook)
 		v = &row
@@ -53,6 +59,8 @@ func (r *eventRow) event() (messaging.Event, error) {
 	}
 	var err error
 	switch {
+	case e.Type.Matches("bulk.*"):
+		err = r.readBulk(&e)
 	case r.MessageID != "":
 		err = r.readMessage(&e)
 	case e.Type == messaging.EventCallReceived:
@@ -77,6 +85,18 @@ func (r *eventRow) readWebhook(e *messaging.Event) error {
 	}
 	w, err := row.webhook()
 	e.Webhook = &w
+	return err
+}
+
+// readBulk fills in the bulk as it stood; its id stands where that of a message
+// does.
+func (r *eventRow) readBulk(e *messaging.Event) error {
+	var row bulkRow
+	if err := json.Unmarshal([]byte(r.Data), &row); err != nil {
+		return err
+	}
+	b, err := row.bulk()
+	e.Bulk, e.MessageID = &b, ""
 	return err
 }
 

@@ -71,12 +71,21 @@ func (l *eventLog) write(ctx context.Context, b conn) error {
 			return err
 		}
 		args = append(args, e.WorkspaceID, string(e.Environment), e.Sequence, e.ID, string(e.Type),
-			e.InstanceID, e.MessageID, micros(e.Timestamp), data)
+			e.InstanceID, eventObject(e), micros(e.Timestamp), data)
 	}
 	if err := b.write(ctx, insertEvents, args); err != nil {
 		return fmt.Errorf("insert events: %w", err)
 	}
 	return l.route(ctx, b)
+}
+
+// eventObject is what events.message_id holds: the message that an event is
+// about, or the bulk.
+func eventObject(e *messaging.Event) string {
+	if e.Bulk != nil {
+		return e.Bulk.ID
+	}
+	return e.MessageID
 }
 
 type tenancyKey struct{ workspace, environment string }
@@ -210,7 +219,7 @@ func (s *Store) Events(ctx context.Context, t messaging.Tenancy, f messaging.Eve
 			return nil, err
 		}
 	}
-	q.instances("e.instance_id", t.Allowlist(), f.InstanceID)
+	q.eventInstances(t.Allowlist(), f.InstanceID)
 	order := "DESC"
 	if err := q.afterEvent(f.After, "e.sequence > "); err != nil {
 		return nil, err
@@ -261,6 +270,23 @@ func (s *Store) narrowToMessage(ctx context.Context, q *query, t messaging.Tenan
 	}
 	q.b.WriteString(")")
 	return nil
+}
+
+// eventInstances narrows events to what an allowlist opens, and to those of one
+// instance if asked. The event of a bulk over several instances is open when all
+// of them are.
+func (q *query) eventInstances(allow messaging.Allowlist, one string) {
+	if one != "" || allow.All() || len(allow.IDs()) == 0 {
+		q.instances("e.instance_id", allow, one)
+		return
+	}
+	q.b.WriteString(" AND (e.instance_id IN (''")
+	for _, id := range allow.IDs() {
+		q.tail(", ", id)
+	}
+	q.b.WriteString(") AND e.instance_id <> '' OR e.instance_id = '' AND e.message_id <> '' AND ")
+	q.wholeBulk("e.workspace_id", "e.environment", "e.message_id", allow)
+	q.b.WriteString(")")
 }
 
 func (q *query) afterEvent(id, condition string) error {

@@ -29,6 +29,9 @@ func (r *recording) applyInbound(ctx context.Context, m *messaging.Message) erro
 	if !fresh {
 		return nil
 	}
+	if err := r.optOut(ctx, m); err != nil {
+		return err
+	}
 	typ := messaging.EventMessageReceived
 	if m.Content.Kind == messaging.KindReaction {
 		typ = messaging.EventMessageReaction

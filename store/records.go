@@ -18,23 +18,43 @@ func (s *Store) Report(ctx context.Context, records ...messaging.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	return s.committer.submit(ctx, stationRecord, records, nil)
+	jobs := s.committer.parts(len(records), divisible(records), func(from, to int) *job {
+		return &job{station: stationRecord, payload: records[from:to], weight: to - from}
+	})
+	return s.committer.submit(ctx, jobs...)
+}
+
+// divisible reports whether records may be durable one after the other: they only
+// move statuses, each of which stands for itself.
+func divisible(records []messaging.Record) bool {
+	for _, record := range records {
+		if _, ok := record.(messaging.StatusChange); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // applyRecords works in four strokes, whatever the number of records: read the
 // states of all messages named, move them in memory, write the states that
 // changed, and mend the outbox.
-func applyRecords(ctx context.Context, b *batchConn, jobs []*job, events *eventLog) (writer, error) {
-	r := &recording{b: b, events: events, messages: make(map[string]*recorded)}
+func applyRecords(ctx context.Context, b *batchConn, jobs []*job, book *bulkBook, events *eventLog) (writer, error) {
+	r := &recording{b: b, events: events, bulks: book, messages: make(map[string]*recorded)}
 	for _, j := range jobs {
 		for _, record := range j.payload.([]messaging.Record) {
-			if c, ok := record.(messaging.StatusChange); ok {
+			switch c := record.(type) {
+			case messaging.StatusChange:
 				r.note(c)
+			case messaging.BulkChange:
+				book.want(c.BulkID)
 			}
 		}
 	}
 	if err := r.load(ctx); err != nil {
 		return nil, fmt.Errorf("load states: %w", err)
+	}
+	if err := book.load(ctx); err != nil {
+		return nil, err
 	}
 	for _, j := range jobs {
 		for _, record := range j.payload.([]messaging.Record) {
@@ -50,6 +70,7 @@ func applyRecords(ctx context.Context, b *batchConn, jobs []*job, events *eventL
 type recording struct {
 	b        *batchConn
 	events   *eventLog
+	bulks    *bulkBook
 	messages map[string]*recorded
 	order    []*recorded
 	received []received
@@ -65,6 +86,7 @@ type recorded struct {
 	environment messaging.Environment
 	id          string
 	instance    string // empty: there is no such message
+	bulk        string // empty: it is of none
 	position    int64  // in the outbox
 	state       messaging.State
 	sequences   string                  // of the events before this batch
@@ -87,7 +109,7 @@ func (r *recording) note(c messaging.StatusChange) {
 // keys drives a look-up of each by the primary key, on both engines; an IN list
 // made PostgreSQL read the whole tenancy.
 var selectStates = &rows{
-	head:    `SELECT m.id, m.instance_id, m.position, m.events, ` + stateColumns + ` FROM `,
+	head:    `SELECT m.id, m.instance_id, m.bulk_id, m.position, m.events, ` + stateColumns + ` FROM `,
 	form:    asTable,
 	columns: repeat(text, 3),
 	tail: ` CROSS JOIN messages m
@@ -113,12 +135,13 @@ func (r *recording) load(ctx context.Context) error {
 			var id string
 			var place recorded
 			var row stateRow
-			if err := found.Scan(&id, &place.instance, &place.position, &place.sequences, &row.Status, &row.ErrorCode, &row.ErrorMessage, &row.Attempts,
-				&row.SentAt, &row.DeliveredAt, &row.ReadAt, &row.PlayedAt, &row.FailedAt); err != nil {
+			if err := found.Scan(&id, &place.instance, &place.bulk, &place.position, &place.sequences, &row.Status, &row.ErrorCode, &row.ErrorMessage,
+				&row.Attempts, &row.SentAt, &row.DeliveredAt, &row.ReadAt, &row.PlayedAt, &row.FailedAt); err != nil {
 				return errorsJoinClose(err, found)
 			}
 			m := r.messages[id]
-			m.instance, m.position, m.sequences, m.state = place.instance, place.position, place.sequences, row.state()
+			m.instance, m.bulk, m.position, m.sequences, m.state = place.instance, place.bulk, place.position, place.sequences, row.state()
+			r.bulks.want(m.bulk)
 		}
 		return errorsJoinClose(found.Err(), found)
 	})
@@ -139,6 +162,9 @@ func (r *recording) apply(ctx context.Context, record messaging.Record) error {
 		return r.applyCall(ctx, c)
 	case messaging.InstanceChange:
 		return r.applyInstance(ctx, c)
+	case messaging.BulkChange:
+		r.bulks.change(c)
+		return nil
 	case messaging.PaceSpent:
 		c.At = clip(c.At)
 		r.spent = append(r.spent, c)
@@ -159,6 +185,9 @@ func (r *recording) applyStatus(c messaging.StatusChange) {
 	news := m.state.Apply(c)
 	if m.state != before {
 		m.changed = true
+	}
+	if o := r.bulks.of(m.workspace, m.environment, m.bulk); o != nil {
+		o.move(before.Status, m.state.Status, c.At)
 	}
 	switch {
 	case !m.state.Status.Waiting():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -90,8 +91,22 @@ func (p *replaying) within(t time.Time) bool {
 	return !t.Before(p.Since) && (p.Until.IsZero() || !t.After(p.Until))
 }
 
-const selectReplayEvents = `SELECT sequence, id, type, instance_id, occurred_at FROM events
-	WHERE workspace_id = $1 AND environment = $2 AND sequence > $3 ORDER BY sequence LIMIT $4`
+const (
+	// bulkInstances are the instances of a bulk over several that an event e is
+	// about, parted by spaces; empty for any other.
+	bulkInstances = `CASE WHEN e.instance_id = '' AND e.message_id <> ''
+		THEN COALESCE((SELECT k.instances FROM bulks k WHERE k.id = e.message_id), '') ELSE '' END`
+
+	selectReplayEvents = `SELECT e.sequence, e.id, e.type, e.instance_id, e.occurred_at, ` + bulkInstances + ` AS instances FROM events e
+		WHERE e.workspace_id = $1 AND e.environment = $2 AND e.sequence > $3 ORDER BY e.sequence LIMIT $4`
+)
+
+// aboutBulk makes an event one of a bulk over several instances, if there are any.
+func aboutBulk(e *messaging.Event, instances string) {
+	if instances != "" {
+		e.Bulk = &messaging.Bulk{InstanceIDs: strings.Fields(instances)}
+	}
+}
 
 // events takes the next events of the range that the endpoint hears of. Behind
 // a chunk that is all later than the range, none is looked for.
@@ -103,6 +118,7 @@ func (p *replaying) events(ctx context.Context) (done bool, err error) {
 		Type       string `db:"type"`
 		InstanceID string `db:"instance_id"`
 		OccurredAt int64  `db:"occurred_at"`
+		Instances  string `db:"instances"`
 	}
 	if err := p.store.r.SelectContext(ctx, &found, selectReplayEvents, w.WorkspaceID, string(w.Environment), p.after, replayChunk); err != nil {
 		return false, fmt.Errorf("events to replay: %w", explain(err))
@@ -115,6 +131,7 @@ func (p *replaying) events(ctx context.Context) (done bool, err error) {
 			WorkspaceID: w.WorkspaceID, Environment: w.Environment, Sequence: f.Sequence, ID: f.ID,
 			Type: messaging.EventType(f.Type), InstanceID: f.InstanceID, Timestamp: fromMicros(f.OccurredAt),
 		}
+		aboutBulk(&e, f.Instances)
 		if !p.Until.IsZero() && e.Timestamp.After(p.Until) {
 			later++
 		}
@@ -134,7 +151,10 @@ func (p *replaying) events(ctx context.Context) (done bool, err error) {
 
 // selectReplayFailures names the indexes to SQLite, which knows nothing of the
 // numbers of rows: few fail.
-const selectReplayFailures = `SELECT ` + deliveryColumns + ` FROM webhook_deliveries d
+const selectReplayFailures = `SELECT ` + deliveryColumns + `,
+		COALESCE((SELECT ` + bulkInstances + ` FROM events e
+			WHERE e.workspace_id = d.workspace_id AND e.environment = d.environment AND e.sequence = d.sequence), '') AS instances
+	FROM webhook_deliveries d
 		INDEXED BY webhook_deliveries_failed -- only: sqlite
 	WHERE d.webhook_id = $1 AND d.state = 'failed' AND (d.created_at, d.id) > ($2, $3) AND d.created_at <= $4
 		AND NOT EXISTS (SELECT 1 FROM webhook_deliveries o
@@ -153,7 +173,11 @@ func (p *replaying) failures(ctx context.Context) (done bool, err error) {
 		until = micros(p.Until)
 	}
 	err = p.store.inEventTx(ctx, func(tx *sqlx.Tx, log *eventLog) error {
-		var found []deliveryRow
+		var found []struct {
+			deliveryRow
+
+			Instances string `db:"instances"`
+		}
 		if err := tx.SelectContext(ctx, &found, p.store.engine.sql(selectReplayFailures), w.ID, p.from, p.behind, until, replayChunk); err != nil {
 			return fmt.Errorf("deliveries to replay: %w", err)
 		}
@@ -165,7 +189,8 @@ func (p *replaying) failures(ctx context.Context) (done bool, err error) {
 				WorkspaceID: w.WorkspaceID, Environment: w.Environment, Sequence: f.Sequence, ID: f.EventID,
 				Type: f.EventType, InstanceID: f.InstanceID,
 			}
-			own := w.Instances == nil || e.Type == messaging.EventWebhookTest || messaging.OnlyInstances(w.Instances...).Opens(e.InstanceID)
+			aboutBulk(&e, found[i].Instances)
+			own := w.Instances == nil || e.Type == messaging.EventWebhookTest || e.OpenTo(messaging.OnlyInstances(w.Instances...))
 			if own && !p.seen[f.Sequence] {
 				p.seen[f.Sequence] = true
 				batch = append(batch, replayable{e, f.CreatedAt})

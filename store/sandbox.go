@@ -23,11 +23,14 @@ var (
 // Carry stores what the simulated network takes, in a commit shared with other
 // callers. A message that its instance carried before stays as it was.
 func (s *Store) Carry(ctx context.Context, batch []sandbox.Carried) ([]sandbox.Taken, error) {
-	c := &carrying{batch: batch, taken: make([]sandbox.Taken, len(batch))}
-	if err := s.committer.submit(ctx, stationCarry, c, nil); err != nil {
+	taken := make([]sandbox.Taken, len(batch))
+	jobs := s.committer.parts(len(batch), true, func(from, to int) *job {
+		return &job{station: stationCarry, payload: &carrying{batch[from:to], taken[from:to]}, weight: to - from}
+	})
+	if err := s.committer.submit(ctx, jobs...); err != nil {
 		return nil, fmt.Errorf("carry: %w", err)
 	}
-	return c.taken, nil
+	return taken, nil
 }
 
 // carrying is one call of Carry.
@@ -176,7 +179,10 @@ func (s *Store) Settle(ctx context.Context, keys []sandbox.CarriageKey) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	if err := s.committer.submit(ctx, stationSettle, keys, nil); err != nil {
+	jobs := s.committer.parts(len(keys), true, func(from, to int) *job {
+		return &job{station: stationSettle, payload: keys[from:to], weight: 1 + (to-from)/2}
+	})
+	if err := s.committer.submit(ctx, jobs...); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
 	return nil

@@ -34,7 +34,7 @@ func (s *Store) SinkCursors(ctx context.Context, sink string) (map[messaging.Wor
 // MoveSinkCursor notes how far a sink has got in a world, in a commit shared
 // with other callers. A cursor never goes back.
 func (s *Store) MoveSinkCursor(ctx context.Context, sink string, w messaging.World, sequence int64) error {
-	if err := s.committer.submit(ctx, stationSink, &sinkMove{sink, w, sequence}, nil); err != nil {
+	if err := s.committer.submit(ctx, &job{station: stationSink, payload: &sinkMove{sink, w, sequence}, weight: 1}); err != nil {
 		return fmt.Errorf("move sink cursor: %w", err)
 	}
 	return nil

@@ -51,6 +51,7 @@ type Store struct {
 	listener   func(Committed)
 	observer   func(messaging.Instance)
 	queued     func(webhookIDs []string)
+	keyword    func(*messaging.Message) (string, bool)
 	heads      map[tenancyKey]int64 // the last sequences, as far as known; guarded by writing
 	routes     routes
 	deliveries messaging.IDSource

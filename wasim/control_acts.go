@@ -11,7 +11,7 @@ import (
 
 var (
 	errControlQuery = fault.New(fault.Malformed, "WASIM_QUERY_INVALID", "Ask for messages with to, from, group, after and limit alone.")
-	errInboundParts = fault.New(fault.Invalid, "WASIM_INBOUND_INVALID", "A message has either a text or a file.")
+	errInboundParts = fault.New(fault.Invalid, "WASIM_INBOUND_INVALID", "A message has one content: a text, a file, a location, cards or a poll.")
 )
 
 // none is the body of requests that have none.
@@ -87,7 +87,23 @@ type inboundRequest struct {
 	MIME    string `json:"mime_type"`
 	Caption string `json:"caption"`
 	Data    []byte `json:"data"` // base64
+
+	Location *Place   `json:"location"`
+	Cards    []string `json:"cards"` // vCards
+	Poll     *Poll    `json:"poll"`
 }
+
+// contents counts what the request has.
+func (in *inboundRequest) contents() (n int) {
+	for _, given := range []bool{in.Text != "", in.isFile(), in.Location != nil, len(in.Cards) > 0, in.Poll != nil} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
+func (in *inboundRequest) isFile() bool { return in.Kind != "" || len(in.Data) > 0 }
 
 func (s *Server) controlInbound(r *http.Request, in inboundRequest) (any, error) {
 	a := s.account(in.From)
@@ -95,10 +111,16 @@ func (s *Server) controlInbound(r *http.Request, in inboundRequest) (any, error)
 		return nil, ErrNumber
 	}
 	from, id, err := &Contact{a}, "", error(nil)
-	switch isFile := in.Kind != "" || len(in.Data) > 0; {
-	case isFile == (in.Text != ""):
+	switch {
+	case in.contents() != 1:
 		return nil, errInboundParts
-	case isFile:
+	case in.Location != nil:
+		id, err = from.SendLocation(r.Context(), in.To, *in.Location)
+	case len(in.Cards) > 0:
+		id, err = from.SendCards(r.Context(), in.To, in.Cards...)
+	case in.Poll != nil:
+		id, err = from.SendPoll(r.Context(), in.To, *in.Poll)
+	case in.isFile():
 		id, err = from.SendMedia(r.Context(), in.To, in.Kind, cmp.Or(in.MIME, "application/octet-stream"), in.Caption, in.Data)
 	case in.ReplyTo != "":
 		id, err = from.SendReply(r.Context(), in.To, in.ReplyTo, in.Text)

@@ -102,6 +102,18 @@ func TestControlPortDoesWhatGoDoes(t *testing.T) {
 	if file, err := c.Download(t.Context(), image); err != nil || string(file) != "hello" || image.GetCaption() != "look" {
 		t.Errorf("the client downloaded %q (%s): %v", file, image.GetCaption(), err)
 	}
+	mustAsk(t, s, "POST", "/inbound", `{"from":"`+friend+`","to":"`+own+`","location":{"latitude":1.5,"longitude":-2,"name":"here"}}`)
+	if place := await[*events.Message](c).Message.GetLocationMessage(); place.GetDegreesLatitude() != 1.5 || place.GetDegreesLongitude() != -2 || place.GetName() != "here" {
+		t.Errorf("the place is %v", place)
+	}
+	mustAsk(t, s, "POST", "/inbound", `{"from":"`+friend+`","to":"`+own+`","cards":["BEGIN:VCARD\nFN:Beto\nEND:VCARD"]}`)
+	if card := await[*events.Message](c).Message.GetContactMessage(); card.GetDisplayName() != "Beto" {
+		t.Errorf("the card is %v", card)
+	}
+	mustAsk(t, s, "POST", "/inbound", `{"from":"`+friend+`","to":"`+own+`","poll":{"question":"which?","options":["a","b"]}}`)
+	if poll := await[*events.Message](c).Message.GetPollCreationMessageV3(); poll.GetName() != "which?" || len(poll.GetOptions()) != 2 {
+		t.Errorf("the poll is %v", poll)
+	}
 
 	faults := mustAsk(t, s, "POST", "/faults", `{"name":"ack-error","code":463,"count":2}`)
 	if diff := cmp.Diff([]any{map[string]any{"name": "ack-error", "code": 463.0, "count": 2.0}}, faults["waiting"]); diff != "" {
@@ -190,6 +202,8 @@ func TestControlPortRefuses(t *testing.T) {
 		{"POST", "/inbound", `{"from":"5511900000002","to":"5511900000001","text":"hi"}`, 404, "WASIM_NOT_LINKED"},
 		{"POST", "/inbound", `{"from":"5511900000002","to":"5511900000001"}`, 422, "WASIM_INBOUND_INVALID"},
 		{"POST", "/inbound", `{"from":"5511900000002","to":"5511900000001","text":"a","kind":"image"}`, 422, "WASIM_INBOUND_INVALID"},
+		{"POST", "/inbound", `{"from":"5511900000002","to":"5511900000001","poll":{"question":"a"},"location":{}}`, 422, "WASIM_INBOUND_INVALID"},
+		{"POST", "/inbound", `{"from":"5511900000002","to":"5511900000001","cards":[]}`, 422, "WASIM_INBOUND_INVALID"},
 		{"GET", "/messages?whom=x", "", 400, "WASIM_QUERY_INVALID"},
 		{"GET", "/messages?limit=0", "", 400, "WASIM_QUERY_INVALID"},
 		{"POST", "/contacts/x", `{}`, 422, "WASIM_NUMBER_INVALID"},

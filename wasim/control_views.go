@@ -10,16 +10,21 @@ import (
 
 // receivedView is a message that a contact has decrypted.
 type receivedView struct {
-	ID      string    `json:"id"`
-	From    string    `json:"from"`
-	Device  uint16    `json:"device"`
-	To      string    `json:"to"`
-	Group   string    `json:"group,omitzero"`
-	Kind    string    `json:"kind"`
-	Text    string    `json:"text,omitzero"` // or the caption, or the emoji
-	MIME    string    `json:"mime_type,omitzero"`
-	Size    uint64    `json:"size,omitzero"`
-	File    string    `json:"filename,omitzero"`
+	ID     string `json:"id"`
+	From   string `json:"from"`
+	Device uint16 `json:"device"`
+	To     string `json:"to"`
+	Group  string `json:"group,omitzero"`
+	Kind   string `json:"kind"`
+	Text   string `json:"text,omitzero"` // or the caption, the emoji, the name of a place, those of contacts, the question of a poll
+	MIME   string `json:"mime_type,omitzero"`
+	Size   uint64 `json:"size,omitzero"`
+	File   string `json:"filename,omitzero"`
+
+	Location *Place   `json:"location,omitzero"`
+	Cards    []string `json:"cards,omitzero"` // vCards
+	Poll     *Poll    `json:"poll,omitzero"`
+
 	About   string    `json:"about,omitzero"` // the message that it answers, edits, revokes or reacts to
 	At      time.Time `json:"at"`
 	Order   uint64    `json:"order"`
@@ -91,7 +96,9 @@ func (v *receivedView) describe(m *waE2E.Message) {
 	case m.Conversation != nil:
 		v.Kind, v.Text = "text", m.GetConversation()
 	default:
-		v.Kind = "other"
+		if !v.describeOther(m) {
+			v.Kind = "other"
+		}
 	}
 }
 

@@ -186,6 +186,14 @@ func kindOf(m *waE2E.Message) (kind, mediaType string) {
 		return "media", "document"
 	case m.StickerMessage != nil:
 		return "media", "sticker"
+	case m.LocationMessage != nil:
+		return "media", "location"
+	case m.ContactMessage != nil:
+		return "media", "vcard"
+	case m.ContactsArrayMessage != nil:
+		return "media", "contact_array"
+	case pollOf(m) != nil:
+		return "poll", ""
 	default:
 		return "text", ""
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -30,13 +31,26 @@ type refusal struct {
 	Code    string         `json:"code"`
 	Message string         `json:"message"`
 	Details map[string]any `json:"details"`
+
+	status int           // of the answer, where it is known
+	after  time.Duration // how long the server asks to wait; 0: it does not say
+	told   bool          // people have read what was wrong with each field
+}
+
+// passes reports whether the same request may be answered otherwise later.
+func (r *refusal) passes() bool {
+	return r.status == http.StatusTooManyRequests || r.status >= http.StatusInternalServerError
 }
 
 // Error implements error.
 func (r *refusal) Error() string { return r.Code + ": " + r.Message }
 
-// fields returns the refused fields, if that is what was wrong.
+// fields returns the refused fields, if that is what was wrong and nobody has
+// told of it.
 func (r *refusal) fields() (fields []fault.Field) {
+	if r.told {
+		return nil
+	}
 	list, _ := r.Details["fields"].([]any)
 	for _, item := range list {
 		field, _ := item.(map[string]any)
@@ -45,6 +59,25 @@ func (r *refusal) fields() (fields []fault.Field) {
 		fields = append(fields, fault.Field{Field: name, Message: message})
 	}
 	return fields
+}
+
+// apiFlags say which server a client of the API asks, and with which key.
+type apiFlags struct {
+	URL        string `name:"url" help:"Address of the server." default:"http://127.0.0.1:8080" env:"PORTARIA_URL" placeholder:"URL"`
+	APIKey     string `name:"api-key" help:"The key; better given by its variable, which other users cannot see." env:"PORTARIA_API_KEY" placeholder:"TOKEN"`
+	APIKeyFile string `name:"api-key-file" help:"File that holds the key." env:"PORTARIA_API_KEY_FILE" placeholder:"FILE"`
+}
+
+// client returns a client whose requests may wait for patience.
+func (f *apiFlags) client(patience time.Duration) (*apiClient, error) {
+	token, err := fromFile("PORTARIA_API_KEY", f.APIKey, f.APIKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if token = strings.TrimSpace(token); token == "" {
+		return nil, usageError("--api-key: set PORTARIA_API_KEY, or PORTARIA_API_KEY_FILE to a file that holds the key")
+	}
+	return newAPIClient(f.URL, token, patience)
 }
 
 // apiClient speaks to the HTTP API with one key.
@@ -91,26 +124,59 @@ func serverURL(flag, base string) (string, error) {
 // post sends a body and returns the data of the answer. Errors: *refusal,
 // errNobodyThere, errStrangeAnswer.
 func (a *apiClient) post(ctx context.Context, path, idempotencyKey string, body []byte) (jsontext.Value, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.base+path, bytes.NewReader(body))
+	req, err := a.request(ctx, http.MethodPost, path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if idempotencyKey != "" {
+		req.Header.Set("Idempotency-Key", idempotencyKey)
+	}
+	return a.do(req)
+}
+
+// get returns the data of an object. Errors: those of post.
+func (a *apiClient) get(ctx context.Context, path string) (jsontext.Value, error) {
+	req, err := a.request(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return a.do(req)
+}
+
+// request makes a request with the key on it.
+func (a *apiClient) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, a.base+path, body)
 	if err != nil {
 		return nil, usageError("--url: " + err.Error())
 	}
 	req.Header.Set("Authorization", "Bearer "+a.token)
-	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "portaria/"+version())
-	if idempotencyKey != "" {
-		req.Header.Set("Idempotency-Key", idempotencyKey)
-	}
+	return req, nil
+}
+
+// do returns the data of a request's answer. Errors: those of post.
+func (a *apiClient) do(req *http.Request) (jsontext.Value, error) {
 	answer, err := a.http.Do(req)
 	if err != nil {
 		return nil, unreachable(a.base, err)
 	}
 	defer answer.Body.Close()
+	return readWhole(a.base, answer)
+}
+
+// readWhole reads an answer to its end.
+func readWhole(base string, answer *http.Response) (jsontext.Value, error) {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
-		return nil, unreachable(a.base, err)
+		return nil, unreachable(base, err)
 	}
-	return readAnswer(answer.StatusCode, text)
+	data, err := readAnswer(answer.StatusCode, text)
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		seconds, _ := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 16)
+		refused.after = time.Duration(seconds) * time.Second
+	}
+	return data, err
 }
 
 // unreachable puts what went wrong on the way into one sentence.
@@ -135,6 +201,7 @@ func readAnswer(status int, text []byte) (jsontext.Value, error) {
 		return nil, errStrangeAnswer.Because(fmt.Errorf("an answer with status %d", status))
 	}
 	if envelope.Error != nil {
+		envelope.Error.status = status
 		return nil, envelope.Error
 	}
 	return envelope.Data, nil

@@ -21,6 +21,7 @@ import (
 	"portaria/media"
 	"portaria/messaging"
 	"portaria/outbox"
+	"portaria/outbox/bulk"
 	"portaria/sandbox"
 	"portaria/store"
 )
@@ -35,6 +36,7 @@ type app struct {
 	sandbox   *sandbox.Driver
 	manager   *instances.Manager
 	outbox    *outbox.Dispatcher
+	bulks     *bulk.Service
 	directory *auth.Directory
 	keys      *auth.Keys
 	logs      *store.LogBook
@@ -82,7 +84,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 	}
 	a.manager = instances.NewManager(instances.Options{
 		Store: s, Pairings: s, Reporter: s, Live: live, Test: a.sandbox, Proxies: a.proxies, Logger: o.log,
-		Connected: func(id string) { a.outbox.Wake(id) },
+		Connected: a.wake,
 		Drain: func(ctx context.Context, i messaging.Instance) error {
 			return a.outbox.Drain(ctx, laneOf(i))
 		},
@@ -98,6 +100,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 			return a.manager.Resolve(ctx, messaging.NewTenancy(ref.WorkspaceID, ref.Environment, messaging.AllInstances()), ref.InstanceID)
 		},
 	})
+	a.newBulks(o)
 	if err := a.newSinks(o); err != nil {
 		return nil, err
 	}
@@ -112,6 +115,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 	a.server, err = gateway.New(gateway.Options{
 		Auth: a.directory, Sender: a.outbox, Instances: a.manager, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
 		Connections: a.manager, Numbers: a.manager, Proxies: a.proxies, Pacer: a.outbox, Links: pairlink.New(s, nil), PublicURL: o.publicURL,
+		Bulks: a.bulks, Steering: a.bulks, OptOuts: s,
 		Streams: a.sinks.hub, Webhooks: a.sinks.endpoints, Deliveries: a.sinks.endpoints,
 		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
 		TrustedProxies: o.trustedProxies, Version: version(), Secret: o.secretKey,
@@ -140,7 +144,7 @@ func (a *app) clock(workspace string, env messaging.Environment) messaging.Clock
 func (a *app) idle(ctx context.Context, workspace string) error {
 	look, noWait := context.WithCancel(ctx)
 	noWait()
-	rooms := append(a.idleSinks(), a.outbox.Idle, a.sandbox.Idle, a.manager.Idle)
+	rooms := append(a.idleSinks(), a.bulks.Idle, a.outbox.Idle, a.sandbox.Idle, a.manager.Idle)
 	for {
 		quiet := true
 		for _, room := range rooms {
@@ -207,6 +211,9 @@ func (a *app) recover(ctx context.Context) error {
 	if err := a.outbox.Recover(ctx); err != nil {
 		return fmt.Errorf("recover outbox: %w", err)
 	}
+	if err := a.bulks.Recover(ctx); err != nil {
+		return fmt.Errorf("recover bulks: %w", err)
+	}
 	return nil
 }
 
@@ -241,6 +248,7 @@ func (a *app) background() map[string]func(context.Context) error {
 
 // close ends what runs, from the outside in.
 func (a *app) close() error {
+	a.bulks.Stop()
 	a.outbox.Stop()
 	return errors.Join(a.manager.Close(), a.whatsapp.Close(), a.sandbox.Close(), a.clocks.Close(), a.store.Close())
 }

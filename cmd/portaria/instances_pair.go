@@ -180,10 +180,15 @@ func newScreen(io streams, asJSON bool) *screen {
 		s.out = io.err
 	}
 	if f, ok := s.out.(*os.File); ok {
-		info, err := f.Stat()
-		s.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+		s.terminal = isTerminal(f)
 	}
 	return s
+}
+
+// isTerminal reports whether somebody may be looking at a file.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // bright makes a drawing white on black whatever the terminal's colours are.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -108,12 +109,21 @@ type (
 		Type      messaging.Kind       `json:"type"`
 		Status    messaging.Status     `json:"status"`
 		Error     *messaging.SendError `json:"error"`
-		Content   struct {
-			Body     string `json:"body"`
-			Caption  string `json:"caption"`
-			Filename string `json:"filename"`
-			Emoji    string `json:"emoji"`
-		} `json:"content"`
+		Content   toldContent          `json:"content"`
+	}
+	// toldContent is the words in a content of any kind.
+	toldContent struct {
+		Body     string `json:"body"`
+		Caption  string `json:"caption"`
+		Filename string `json:"filename"`
+		Emoji    string `json:"emoji"`
+		Name     string `json:"name"`
+		Question string `json:"question"`
+		Contacts []struct {
+			Name struct {
+				FormattedName string `json:"formatted_name"`
+			} `json:"name"`
+		} `json:"contacts"`
 	}
 	toldAddress struct {
 		WAID string `json:"wa_id"`
@@ -197,12 +207,18 @@ func (m *toldMessage) words() []string {
 	if m.Type != messaging.KindText {
 		words = append(words, string(m.Type))
 	}
-	for _, text := range []string{m.Content.Body, m.Content.Caption, m.Content.Filename, m.Content.Emoji} {
-		if text != "" {
-			return append(words, shortened(text))
-		}
+	if text := m.Content.text(); text != "" {
+		words = append(words, shortened(text))
 	}
 	return words
+}
+
+// text returns what tells a content from others.
+func (c *toldContent) text() string {
+	if len(c.Contacts) > 0 {
+		return c.Contacts[0].Name.FormattedName
+	}
+	return cmp.Or(c.Body, c.Caption, c.Filename, c.Emoji, c.Name, c.Question)
 }
 
 // shownText is how much of a text is shown, in characters.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"portaria/wasim"
 )
 
@@ -69,6 +71,69 @@ func mediaBody(kind, file, options string) string {
 		options = ""
 	}
 	return fmt.Sprintf(`{"to":"+5511987000001","type":%q,%q:{%s}%s}`, kind, kind, inner, options)
+}
+
+// A place, cards and a poll go both ways, and are shown as they were sent.
+func TestPlacesCardsAndPollsGoBothWays(t *testing.T) {
+	t.Parallel()
+	w := newLiveWorld(t, lightEngine)
+	w.instance("shop", "5511900000001")
+	contact := w.wasim.Contact("5511987000001")
+	shown := func(r wasim.Received) string {
+		m := r.Message
+		return m.GetLocationMessage().GetName() + m.GetContactMessage().GetVcard() + m.GetPollCreationMessage().GetName()
+	}
+	for _, kind := range []struct{ name, body, want string }{
+		{"location", `{"latitude":-23.5614,"longitude":-46.6559,"name":"MASP"}`, "MASP"},
+		{
+			"contacts", `[{"name":{"first_name":"Ana"},"phones":[{"phone":"+55 11 91234-5678","wa_id":"5511912345678"}]}]`,
+			"BEGIN:VCARD\nVERSION:3.0\nN:;Ana;;;\nFN:Ana\nTEL;waid=5511912345678:+55 11 91234-5678\nEND:VCARD",
+		},
+		{"poll", `{"question":"When?","options":["Today","Tomorrow"]}`, "When?"},
+	} {
+		m := w.send("shop", fmt.Sprintf(`{"to":"+5511987000001",%q:%s}`, kind.name, kind.body))
+		w.waitForStatus(m.ID, "read")
+		got := contact.Received()
+		if last := got[len(got)-1]; last.WAMessageID != m.WAMessageID || shown(last) != kind.want {
+			t.Errorf("%s: the contact got %s %q; want %s %q", kind.name, last.WAMessageID, shown(last), m.WAMessageID, kind.want)
+		}
+	}
+
+	ctx, number := t.Context(), "5511900000001"
+	if _, err := contact.SendLocation(ctx, number, wasim.Place{Latitude: 1.5, Longitude: -2, Address: "there"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := contact.SendCards(ctx, number, "BEGIN:VCARD\nFN:Ana\nEND:VCARD", "BEGIN:VCARD\nFN:Beto\nTEL:1\nEND:VCARD"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := contact.SendPoll(ctx, number, wasim.Poll{Question: "When?", Options: []string{"Today", "Tomorrow"}}); err != nil {
+		t.Fatal(err)
+	}
+	var inbound []struct {
+		Type      string         `json:"type"`
+		Direction string         `json:"direction"`
+		Content   map[string]any `json:"content"`
+	}
+	waitUntil(t, patience, func() bool {
+		inbound = nil
+		_, err := w.try(w.key, http.MethodGet, "/v1/messages?direction=inbound", "", "", &inbound)
+		return err == nil && len(inbound) == 3
+	})
+	person := func(name string, phones ...any) any {
+		return map[string]any{
+			"name":   map[string]any{"formatted_name": name, "first_name": nil, "last_name": nil},
+			"phones": append([]any{}, phones...), "emails": []any{}, "organization": nil,
+		}
+	}
+	for i, want := range []map[string]any{
+		{"question": "When?", "options": []any{"Today", "Tomorrow"}, "multiple": false},
+		{"contacts": []any{person("Ana"), person("Beto", map[string]any{"phone": "1", "wa_id": nil, "type": nil})}},
+		{"latitude": 1.5, "longitude": -2.0, "name": nil, "address": "there"},
+	} {
+		if diff := cmp.Diff(want, inbound[i].Content); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", inbound[i].Type, diff)
+		}
+	}
 }
 
 // An answer quotes, a mention points, and what a contact sends back is

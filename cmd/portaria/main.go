@@ -40,6 +40,7 @@ type cli struct {
 	Keys       keysCmd       `cmd:"" help:"Make, list, show, revoke, rotate and check API keys."`
 	Logs       logsCmd       `cmd:"" help:"Show which key made which request, with what result."`
 	Send       sendCmd       `cmd:"" help:"Send a message through the HTTP API."`
+	Bulk       bulkCmd       `cmd:"" help:"Send a message to every row of a file, and watch it."`
 	Listen     listenCmd     `cmd:"" help:"Show events as they happen, forward them to a local program, or receive webhooks."`
 	Wasim      wasimCmd      `cmd:"" help:"Rehearse without a phone, on a simulated WhatsApp."`
 	Doctor     doctorCmd     `cmd:"" help:"Check configuration, data, database, clock and disk, and say what to mend."`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -15,9 +14,8 @@ import (
 
 // sendCmd sends one message. It is a client: it knows nothing but the API.
 type sendCmd struct {
-	URL            string    `name:"url" help:"Address of the server." default:"http://127.0.0.1:8080" env:"PORTARIA_URL" placeholder:"URL"`
-	APIKey         string    `name:"api-key" help:"The key; better given by its variable, which other users cannot see." env:"PORTARIA_API_KEY" placeholder:"TOKEN"`
-	APIKeyFile     string    `name:"api-key-file" help:"File that holds the key." env:"PORTARIA_API_KEY_FILE" placeholder:"FILE"`
+	apiFlags
+
 	To             string    `required:"" help:"A number in international form, or a WhatsApp id." placeholder:"RECIPIENT"`
 	Text           string    `required:"" help:"What to say." placeholder:"TEXT"`
 	Instance       string    `help:"Instance to send from, by id or name; not needed with a key locked to one." placeholder:"INSTANCE"`
@@ -72,14 +70,12 @@ func (cmd *sendCmd) Run(ctx context.Context, c *Config, io streams) error {
 
 // prepare checks what can be checked without the server.
 func (cmd *sendCmd) prepare() (*apiClient, []byte, error) {
-	token, err := fromFile("PORTARIA_API_KEY", cmd.APIKey, cmd.APIKeyFile)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case token == "":
-		return nil, nil, usageError("--api-key: set PORTARIA_API_KEY, or PORTARIA_API_KEY_FILE to a file that holds the key")
-	case cmd.Wait != "" && time.Duration(cmd.Timeout) > 30*time.Second:
+	if cmd.Wait != "" && time.Duration(cmd.Timeout) > 30*time.Second {
 		return nil, nil, usageError("--timeout: must be at most 30s")
+	}
+	api, err := cmd.client(time.Duration(cmd.Timeout))
+	if err != nil {
+		return nil, nil, err
 	}
 	body := outgoing{To: cmd.To, Text: cmd.Text, SendAt: cmd.SendAt, Priority: cmd.Priority}
 	if cmd.ExpiresIn != nil {
@@ -95,8 +91,7 @@ func (cmd *sendCmd) prepare() (*apiClient, []byte, error) {
 	if err != nil {
 		return nil, nil, usageError("--text: must be valid UTF-8")
 	}
-	api, err := newAPIClient(cmd.URL, strings.TrimSpace(token), time.Duration(cmd.Timeout))
-	return api, encoded, err
+	return api, encoded, nil
 }
 
 // report prints the message as the server answered it.

@@ -11,16 +11,25 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"portaria/wasim"
 )
 
 // wasimInboundCmd is a contact who writes.
 type wasimInboundCmd struct {
 	wasimControl
 
-	From    string `required:"" help:"Number of the contact." placeholder:"NUMBER"`
-	To      string `required:"" help:"Number that a client is linked to." placeholder:"NUMBER"`
-	Text    string `xor:"content" required:"" help:"What the contact writes." placeholder:"TEXT"`
-	File    string `xor:"content" required:"" help:"A file that the contact sends, at most 32 MiB." type:"existingfile" placeholder:"FILE"`
+	From     string   `required:"" help:"Number of the contact." placeholder:"NUMBER"`
+	To       string   `required:"" help:"Number that a client is linked to." placeholder:"NUMBER"`
+	Text     string   `xor:"content" required:"" help:"What the contact writes." placeholder:"TEXT"`
+	File     string   `xor:"content" required:"" help:"A file that the contact sends, at most 32 MiB." type:"existingfile" placeholder:"FILE"`
+	Location string   `xor:"content" required:"" help:"A place: latitude and longitude, in degrees." placeholder:"LAT,LONG"`
+	Card     []string `xor:"content" required:"" help:"A file with a vCard; may be repeated." type:"existingfile" placeholder:"FILE" sep:"none"`
+	Poll     string   `xor:"content" required:"" help:"The question of a poll." placeholder:"QUESTION"`
+
+	Option   []string `help:"With --poll: one of its answers; repeated." placeholder:"TEXT" sep:"none"`
+	Multiple bool     `help:"With --poll: more than one may be chosen."`
+
 	Kind    string `help:"With --file: what it is sent as; by default, what its name says." enum:"image,video,audio,ptt,document,sticker," default:"" placeholder:"KIND"`
 	MIME    string `name:"mime-type" help:"With --file: its type; by default, what its name says." placeholder:"TYPE"`
 	Caption string `help:"With --file: words below an image, a video or a document." placeholder:"TEXT"`
@@ -33,7 +42,10 @@ func (wasimInboundCmd) Help() string {
 
   portaria wasim inbound --from 5511912345678 --to 5511987654321 --text 'Is it there yet?'
   portaria wasim inbound --from 5511912345678 --to 5511987654321 --file photo.jpg --caption 'Look'
-  portaria wasim inbound --from 5511912345678 --to 5511987654321 --file note.ogg --kind ptt`
+  portaria wasim inbound --from 5511912345678 --to 5511987654321 --file note.ogg --kind ptt
+  portaria wasim inbound --from 5511912345678 --to 5511987654321 --location=-23.5614,-46.6559
+  portaria wasim inbound --from 5511912345678 --to 5511987654321 --card ana.vcf
+  portaria wasim inbound --from 5511912345678 --to 5511987654321 --poll 'When?' --option Today --option Tomorrow`
 }
 
 // wasimFileLimit is what the control port takes.
@@ -42,12 +54,7 @@ const wasimFileLimit = 32 << 20
 // Run implements the command.
 func (cmd *wasimInboundCmd) Run(ctx context.Context, c *Config, io streams) error {
 	body := map[string]any{"from": cmd.From, "to": cmd.To}
-	if cmd.File == "" {
-		if cmd.Kind != "" || cmd.MIME != "" || cmd.Caption != "" {
-			return usageError("--kind, --mime-type and --caption: only with --file")
-		}
-		body["text"], body["reply_to"] = cmd.Text, cmd.ReplyTo
-	} else if err := cmd.addFile(body); err != nil {
+	if err := cmd.addContent(body); err != nil {
 		return err
 	}
 	var sent struct {
@@ -64,9 +71,6 @@ func (cmd *wasimInboundCmd) Run(ctx context.Context, c *Config, io streams) erro
 }
 
 func (cmd *wasimInboundCmd) addFile(body map[string]any) error {
-	if cmd.ReplyTo != "" {
-		return usageError("--reply-to: only with --text")
-	}
 	info, err := os.Stat(cmd.File)
 	if err != nil || info.Size() > wasimFileLimit {
 		return usageError("--file: must be a file of at most 32 MiB")
@@ -109,16 +113,21 @@ frames that came again, retries how often the contact had to ask for the message
 
 // wasimMessage is a message as the control port lists it.
 type wasimMessage struct {
-	ID      string    `json:"id"`
-	From    string    `json:"from"`
-	Device  uint16    `json:"device"`
-	To      string    `json:"to"`
-	Group   string    `json:"group,omitzero"`
-	Kind    string    `json:"kind"`
-	Text    string    `json:"text,omitzero"`
-	MIME    string    `json:"mime_type,omitzero"`
-	Size    uint64    `json:"size,omitzero"`
-	File    string    `json:"filename,omitzero"`
+	ID     string `json:"id"`
+	From   string `json:"from"`
+	Device uint16 `json:"device"`
+	To     string `json:"to"`
+	Group  string `json:"group,omitzero"`
+	Kind   string `json:"kind"`
+	Text   string `json:"text,omitzero"`
+	MIME   string `json:"mime_type,omitzero"`
+	Size   uint64 `json:"size,omitzero"`
+	File   string `json:"filename,omitzero"`
+
+	Location *wasim.Place `json:"location,omitzero"`
+	Cards    []string     `json:"cards,omitzero"` // vCards
+	Poll     *wasim.Poll  `json:"poll,omitzero"`
+
 	About   string    `json:"about,omitzero"`
 	At      time.Time `json:"at"`
 	Order   uint64    `json:"order"`

@@ -22,7 +22,7 @@ type Subscription struct {
 
 // Admits reports whether an event is part of what a subscription wants.
 func (s *Subscription) Admits(e *messaging.Event) bool {
-	if !s.Allow.Opens(e.InstanceID) || s.InstanceID != "" && s.InstanceID != e.InstanceID {
+	if !e.OpenTo(s.Allow) || s.InstanceID != "" && s.InstanceID != e.InstanceID {
 		return false
 	}
 	if len(s.Types) == 0 {
@@ -143,7 +143,7 @@ func (f *follower) pause(ctx context.Context) error {
 func (f *follower) pass(ctx context.Context, e *messaging.Event) error {
 	if e.Sequence > f.cursor+1 {
 		first := ""
-		if f.subscription.Allow.Opens(e.InstanceID) {
+		if e.OpenTo(f.subscription.Allow) {
 			first = e.ID
 		}
 		if err := f.listener.Gap(f.last, first); err != nil {

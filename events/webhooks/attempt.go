@@ -50,7 +50,7 @@ func (l *lane) try(row Delivery, t *target) (a Attempt, says verdict, done bool)
 	case text.gone:
 		row.State, row.ErrorClass = Failed, ClassGone
 		return Attempt{Delivery: row}, saysNothing, true
-	case !row.Direct && !text.admittedBy(t.Chats), !t.concerns(&row):
+	case !row.Direct && !text.admittedBy(t.Chats), !t.concerns(&row, text):
 		return Attempt{Delivery: row, Unwanted: true}, saysNothing, true
 	}
 	got := answer{class: ClassInternal}
@@ -66,9 +66,17 @@ func (l *lane) try(row Delivery, t *target) (a Attempt, says verdict, done bool)
 }
 
 // concerns reports whether the endpoint, which may have been narrowed since the
-// delivery was queued, may still be told of its instance.
-func (t *target) concerns(row *Delivery) bool {
-	return t.Instances == nil || row.EventType == messaging.EventWebhookTest || slices.Contains(t.Instances, row.InstanceID)
+// delivery was queued, may still be told of its instance, or of all those of a
+// bulk.
+func (t *target) concerns(row *Delivery, text *body) bool {
+	switch {
+	case t.Instances == nil || row.EventType == messaging.EventWebhookTest:
+		return true
+	case row.InstanceID == "":
+		return messaging.OnlyInstances(t.Instances...).OpensAll(text.instances)
+	default:
+		return slices.Contains(t.Instances, row.InstanceID)
+	}
 }
 
 // hasMoved reports whether the endpoint has another URL by now.

@@ -21,9 +21,10 @@ const (
 // body is an event as it is posted.
 type body struct {
 	key           bodyKey
-	text          []byte // nil: it could not be rendered, or gone
-	gone          bool   // the journal does not have the event any more
-	direct, group bool   // the chats that admit it
+	text          []byte   // nil: it could not be rendered, or gone
+	gone          bool     // the journal does not have the event any more
+	direct, group bool     // the chats that admit it
+	instances     []string // of a bulk over several
 }
 
 type bodyKey struct {
@@ -149,6 +150,9 @@ func (b *bodies) missing(key bodyKey, next []int64) []int64 {
 
 func (b *bodies) make(key bodyKey, e *messaging.Event) *body {
 	made := &body{key: key, direct: messaging.DirectChats.Admit(e), group: messaging.GroupChats.Admit(e)}
+	if e.Bulk != nil {
+		made.instances = e.Bulk.InstanceIDs
+	}
 	text, err := b.render(*e)
 	if err != nil {
 		b.log.Error("event cannot be rendered for webhooks", "event", e.ID, "error", err)

@@ -29,6 +29,13 @@ func (m *matrix) target(t *testing.T, row gateway.Row, env messaging.Environment
 	if row.Tag == "webhooks" {
 		return m.webhook(t, row, env, made.instance)
 	}
+	if row.Tag == "bulk" && strings.Contains(row.Path, "{id}") {
+		made.message = m.bulk(t, row, env, made.instance)
+		return made
+	}
+	if row.OperationID == "deleteOptOut" {
+		m.optOut(t, env, made.instance)
+	}
 	if strings.Contains(row.Path, "{id}") {
 		made.message = m.message(t, env, made.instance)
 	}
@@ -44,9 +51,12 @@ func (target target) request(row gateway.Row, token string) Request {
 	if row.Instance == gateway.InstanceQuery {
 		path += "?instance=" + target.instance
 	}
+	if row.OperationID == "deleteOptOut" {
+		path += "&to=" + optedOut
+	}
 	r := Request{Method: row.Method, Path: path, Token: token}
 	if row.BodyLimit > 0 {
-		r.Body = strings.ReplaceAll(bodyOf(row), "NAME", freshName())
+		r.Body = strings.NewReplacer("NAME", freshName(), "INSTANCE", target.instance).Replace(bodyOf(row))
 	}
 	return r
 }
@@ -90,6 +100,14 @@ func bodyOf(row gateway.Row) string {
 		return `{"since":"2026-01-31T12:00:00Z"}`
 	case "testWebhook", "replayDelivery":
 		return `{}`
+	case "createBulk":
+		return slowBulk
+	case "createSpreadBulk":
+		return `{"instances":["INSTANCE"],` + slowBulk[1:]
+	case "pauseBulk", "resumeBulk", "cancelBulk", "retryBulk":
+		return `{}`
+	case "createOptOut":
+		return `{"to":"` + optedOut + `","instance_id":"INSTANCE"}`
 	case "checkNumbers":
 		return `{"numbers":["+5511912345678"]}`
 	default:
@@ -149,6 +167,35 @@ func (m *matrix) message(t *testing.T, env messaging.Environment, instance strin
 		Method: http.MethodPost, Path: "/v1/instances/" + instance + "/messages", Token: m.operator(t, env),
 		Body: `{"to":"+5511912345678","text":"Olá","send_at":"` + later + `"}`,
 	}, http.StatusAccepted)
+}
+
+// slowBulk is a bulk that runs for longer than any test: its second recipient is
+// a day behind the first.
+const slowBulk = `{"message":{"text":"Olá {{name|cliente}}"},"pace":{"min_gap_ms":86400000},` +
+	`"recipients":[{"to":"+5511912345678","variables":{"name":"Ana"}},{"to":"+5511912345679"}]}`
+
+// bulk makes a bulk that is running, or paused for a row that lets it go on.
+func (m *matrix) bulk(t *testing.T, row gateway.Row, env messaging.Environment, instance string) string {
+	t.Helper()
+	token := m.operator(t, env)
+	id := m.create(t, Request{
+		Method: http.MethodPost, Path: "/v1/instances/" + instance + "/bulk", Token: token, Body: slowBulk,
+	}, http.StatusAccepted)
+	if row.OperationID == "resumeBulk" {
+		m.client.Expect(t, Request{Method: http.MethodPost, Path: "/v1/bulk/" + id + "/pause", Token: token}, http.StatusOK, "")
+	}
+	return id
+}
+
+// optedOut is a contact who does not want bulks.
+const optedOut = "5511912345678"
+
+// optOut notes that contact for an instance.
+func (m *matrix) optOut(t *testing.T, env messaging.Environment, instance string) {
+	t.Helper()
+	m.client.Expect(t, Request{
+		Method: http.MethodPost, Path: "/v1/opt-outs", Token: m.operator(t, env), Body: `{"to":"` + optedOut + `","instance_id":"` + instance + `"}`,
+	}, http.StatusCreated, "")
 }
 
 // pixel is a picture in base64.

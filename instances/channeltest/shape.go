@@ -15,7 +15,8 @@ func asWritten(member string) bool {
 	switch member {
 	case "type", "direction", "status", "code", "api_version",
 		"state", "state_reason", "desired", "name", "metadata", "settings",
-		"body", "preview_url", "mime_type", "filename", "caption", "size", "sha256", "voice", "emoji", "from_me", "exists":
+		"body", "preview_url", "mime_type", "filename", "caption", "size", "sha256", "voice", "emoji", "from_me", "exists",
+		"latitude", "longitude", "formatted_name", "email", "question", "multiple":
 		return true
 	default:
 		return false

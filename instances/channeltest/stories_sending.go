@@ -37,6 +37,17 @@ func sending() []story {
 			s.send(s.world.Contact(s.t, Reads), `"type":"image"`, `"image":{"base64":"`+pixel+`","filename":"pixel.png"}`, `"caption":"a pixel"`)
 		},
 		want: []string{"1: queued sent delivered read"},
+	}, {
+		name: "PlaceCardsAndPoll",
+		play: func(s *stage) {
+			s.ready()
+			to := s.world.Contact(s.t, Reads)
+			s.send(to, `"location":{"latitude":-23.5614,"longitude":-46.6559,"name":"MASP","address":"Av. Paulista, 1578"}`)
+			s.send(to, `"contacts":[{"name":{"first_name":"Ana","last_name":"Souza"},"phones":[{"phone":"+55 11 91234-5678","wa_id":"5511912345678","type":"CELL"}]},`+
+				`{"name":{"formatted_name":"Beto"},"emails":[{"email":"beto@example.com"}],"organization":"Loja"}]`)
+			s.send(to, `"type":"poll"`, `"poll":{"question":"When?","options":["Today","Tomorrow"],"multiple":true}`)
+		},
+		want: []string{"1: queued sent delivered read", "2: queued sent delivered read", "3: queued sent delivered read"},
 	}}
 }
 

@@ -10,12 +10,23 @@ import (
 	"portaria/messaging"
 )
 
-// compose makes WhatsApp's form of a content. A file is uploaded for it.
-// Faults: errUnsendable, errNoFile, errUpload.
-func (c *channel) compose(ctx context.Context, l *link, p *person, content *messaging.Content) (*waE2E.Message, error) {
+// compose makes WhatsApp's form of a message's content: the same for every try.
+// A file is uploaded for it. Faults: errUnsendable, errNoFile, errUpload.
+func (c *channel) compose(ctx context.Context, l *link, p *person, m *messaging.Outgoing) (*waE2E.Message, error) {
+	content := &m.Content
 	switch {
 	case content.Text != nil:
 		return composeText(content, l.contextOf(content, p)), nil
+	case content.Location != nil:
+		return composeLocation(content.Location, l.contextOf(content, p)), nil
+	case len(content.Contacts) > 0:
+		return composeContacts(content.Contacts, l.contextOf(content, p)), nil
+	case content.Poll != nil:
+		secret, err := l.pollSecret(m.WAMessageID)
+		if err != nil {
+			return nil, err
+		}
+		return composePoll(content.Poll, secret, l.contextOf(content, p)), nil
 	case content.Reaction != nil:
 		r := content.Reaction
 		author, err := types.ParseJID(r.Message.Author)

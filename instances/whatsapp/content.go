@@ -25,6 +25,9 @@ func contentOf(m *waE2E.Message) (messaging.Content, whatsmeow.DownloadableMessa
 	if content, file, ok := fileOf(m); ok {
 		return content, file, true
 	}
+	if content, ok := otherOf(m); ok {
+		return content, nil, true
+	}
 	if isBetweenDevices(m) {
 		return messaging.Content{}, nil, false
 	}
@@ -39,6 +42,20 @@ func isBetweenDevices(m *waE2E.Message) bool {
 		MessageContextInfo:                         m.GetMessageContextInfo(),
 	}
 	return size(m) == size(&rest)
+}
+
+// otherOf reads a message that is neither text nor a file.
+func otherOf(m *waE2E.Message) (messaging.Content, bool) {
+	if m.LocationMessage != nil || m.LiveLocationMessage != nil {
+		return locationOf(m)
+	}
+	if m.ContactMessage != nil || m.ContactsArrayMessage != nil {
+		return contactsOf(m)
+	}
+	if poll := pollIn(m); poll != nil {
+		return pollOf(poll), true
+	}
+	return messaging.Content{}, false
 }
 
 func textOf(body string, info *waE2E.ContextInfo) messaging.Content {

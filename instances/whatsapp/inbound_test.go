@@ -50,8 +50,14 @@ func TestInboundContents(t *testing.T) {
 			}},
 			messaging.Content{Kind: messaging.KindImage, Media: &messaging.Media{MIME: "image/jpeg", Caption: "foto", Size: 7, SHA256: "0102"}},
 		},
+		"a vote in a poll": {
+			&waE2E.Message{PollUpdateMessage: &waE2E.PollUpdateMessage{
+				PollCreationMessageKey: &waCommon.MessageKey{ID: proto.String("3EB0BB")}, Vote: &waE2E.PollEncValue{EncPayload: []byte{1}, EncIV: []byte{2}},
+			}},
+			messaging.Content{Kind: messaging.KindUnknown},
+		},
 		"something new": {
-			&waE2E.Message{PollCreationMessage: &waE2E.PollCreationMessage{Name: proto.String("which?")}},
+			&waE2E.Message{EventMessage: &waE2E.EventMessage{Name: proto.String("party")}},
 			messaging.Content{Kind: messaging.KindUnknown},
 		},
 	} {

@@ -2,12 +2,16 @@ package whatsapp_test
 
 import (
 	"bytes"
+	"net/http"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 
 	"portaria/messaging"
+	"portaria/wasim"
 )
 
 // Every kind of file arrives byte for byte, with what was said about it. One
@@ -80,6 +84,49 @@ func TestFilesArriveAsTheyAre(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A campaign sends one file to many, for days: it is uploaded once, and anew when
+// WhatsApp may soon not have it any more.
+func TestAFileIsUploadedOnceForManyMessages(t *testing.T) {
+	const many = 50
+	w := newWorld(t, quick)
+	p := w.linked(ours)
+	var uploads atomic.Int64
+	w.sim.SetFaults(wasim.FaultPlan{Media: func(method, _ string) int {
+		if method == http.MethodPost {
+			uploads.Add(1)
+		}
+		return 0
+	}})
+	file := bytes.Repeat([]byte("oferta "), 1000)
+	id := w.shelf.put("image/png", "", file).ID
+	received := w.sim.Contact(ana).Received
+	campaign := func() {
+		t.Helper()
+		before := len(received())
+		var batch []messaging.Outgoing
+		for range many {
+			batch = append(batch, p.message(ana, messaging.Content{Kind: messaging.KindImage, Media: &messaging.Media{ID: id, MIME: "image/png"}}))
+		}
+		p.deliver(batch...)
+		w.eventually("all arrive", func() bool { return len(received()) == before+many })
+		last := received()[before+many-1].Message
+		if got, err := w.sim.Media(t.Context(), last); err != nil || !bytes.Equal(got, file) {
+			t.Errorf("%d bytes arrived, %v", len(got), err)
+		}
+	}
+	campaign()
+	w.ahead.Store(int64(23 * time.Hour))
+	campaign()
+	if n := uploads.Load(); n != 1 {
+		t.Errorf("%d uploads within a day", n)
+	}
+	w.ahead.Store(int64(25 * time.Hour))
+	campaign()
+	if n := uploads.Load(); n != 2 {
+		t.Errorf("%d uploads after a day", n)
 	}
 }
 

@@ -47,15 +47,20 @@ func plainAddress(a messaging.Address) messaging.Address {
 }
 
 func plainContent(c messaging.Content) messaging.Content {
-	if c.Text != nil {
-		text := *c.Text
-		text.Body = plain(text.Body)
-		c.Text = &text
+	c = c.Clone()
+	for _, text := range c.Texts() {
+		*text = plain(*text)
 	}
 	if c.Media != nil {
-		media := *c.Media
-		media.MIME, media.Filename, media.Caption = plain(media.MIME), plain(media.Filename), plain(media.Caption)
-		c.Media = &media
+		c.Media.MIME = plain(c.Media.MIME)
+	}
+	for _, contact := range c.Contacts {
+		for i := range contact.Phones {
+			contact.Phones[i].WAID, contact.Phones[i].Type = plain(contact.Phones[i].WAID), plain(contact.Phones[i].Type)
+		}
+		for i := range contact.Emails {
+			contact.Emails[i].Type = plain(contact.Emails[i].Type)
+		}
 	}
 	if c.Reaction != nil {
 		c.Reaction = &messaging.Reaction{Message: plainReference(c.Reaction.Message), Emoji: plain(c.Reaction.Emoji)}

@@ -47,7 +47,7 @@ func fill(v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem())
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.String {
+		if v.Type().Elem().Kind() != reflect.Uint8 {
 			v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 			fill(v.Index(0))
 			fill(v.Index(1))
@@ -70,9 +70,9 @@ func texts(v reflect.Value, path string) map[string]string {
 	case reflect.Pointer:
 		return texts(v.Elem(), path)
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.String {
-			for i := range v.Len() {
-				found[path] += v.Index(i).String()
+		for i := range v.Len() {
+			for path, text := range texts(v.Index(i), path) {
+				found[path] += text
 			}
 		}
 	case reflect.Struct:

@@ -97,7 +97,7 @@ func (s *sending) try(ctx context.Context, m *messaging.Outgoing) messaging.Outc
 	if held, holds := s.holds(ctx, m, &p); holds {
 		return held
 	}
-	message, err := s.compose(ctx, s.link, &p, &m.Content)
+	message, err := s.compose(ctx, s.link, &p, m)
 	if errors.Is(err, errUpload) {
 		return s.tried(ctx, m, err)
 	} else if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -15,9 +16,11 @@ import (
 )
 
 const (
-	// uploadKept is how long WhatsApp's copy of a file serves further messages:
-	// it keeps files for weeks, and a campaign sends one file to many.
-	uploadKept = time.Hour
+	// uploadKept is how long WhatsApp's copy of a file serves further messages.
+	// A campaign sends one file to many, for days; WhatsApp is known to keep files
+	// for about a month, and a phone that is off must still find its own when it
+	// is on again weeks later.
+	uploadKept = 24 * time.Hour
 	// maxUploads is how many files a channel remembers.
 	maxUploads = 32
 )
@@ -26,6 +29,7 @@ const (
 type uploaded struct {
 	response whatsmeow.UploadResponse
 	until    time.Time
+	used     uint64 // when it was last asked for, by uploads.asked
 }
 
 type uploadKey struct {
@@ -33,37 +37,53 @@ type uploadKey struct {
 	kind whatsmeow.MediaType
 }
 
-// uploads are the files that WhatsApp has.
+// uploads are the files that WhatsApp has. The zero value is ready.
 type uploads struct {
 	mu    sync.Mutex
 	files map[uploadKey]*uploaded
+	asked uint64 // how often something was asked for
 }
 
+// find returns a file that can still be sent; nil when there is none.
 func (u *uploads) find(key uploadKey, now time.Time) *uploaded {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if f := u.files[key]; f != nil && now.Before(f.until) {
-		return f
+	f := u.files[key]
+	if f == nil || !now.Before(f.until) {
+		return nil
 	}
-	return nil
+	u.asked++
+	f.used = u.asked
+	return f
 }
 
+// put remembers a file, and forgets for it the one that was asked for the
+// longest ago: that of a campaign under way stays.
 func (u *uploads) put(key uploadKey, f *uploaded) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.files == nil {
 		u.files = make(map[uploadKey]*uploaded)
 	}
-	if len(u.files) >= maxUploads {
-		for any := range u.files { // the order of a map is as good as any
-			delete(u.files, any)
-			break
-		}
+	if _, renewed := u.files[key]; !renewed && len(u.files) >= maxUploads {
+		delete(u.files, u.stalest())
 	}
+	u.asked++
+	f.used = u.asked
 	u.files[key] = f
 }
 
-// upload gives WhatsApp a file, once for the messages of an hour.
+func (u *uploads) stalest() (stalest uploadKey) {
+	least := uint64(math.MaxUint64)
+	for key, f := range u.files {
+		if f.used < least {
+			stalest, least = key, f.used
+		}
+	}
+	return stalest
+}
+
+// upload gives WhatsApp a file, once for the messages of a day.
 func (c *channel) upload(ctx context.Context, l *link, kind messaging.Kind, m *messaging.Media) (*uploaded, error) {
 	key := uploadKey{m.ID, mediaTypeOf(kind)}
 	if key.kind == "" {
@@ -97,7 +117,7 @@ func (c *channel) upload(ctx context.Context, l *link, kind messaging.Kind, m *m
 		}
 		return nil, fmt.Errorf("%w: %s", errUpload, err.Error()) // a slow upload says nothing about the socket
 	}
-	f := &uploaded{response, c.now().Add(uploadKept)}
+	f := &uploaded{response: response, until: c.now().Add(uploadKept)}
 	c.uploads.put(key, f)
 	return f, nil
 }

@@ -55,6 +55,8 @@ type world struct {
 
 	proxy      atomic.Pointer[url.URL] // of every instance; nil: none
 	unreadable atomic.Bool             // it cannot be had
+
+	ahead atomic.Int64 // how far the driver's clock is ahead, in nanoseconds
 }
 
 func newWorld(t *testing.T, timing whatsapp.Timing) *world {
@@ -103,6 +105,7 @@ func (w *world) open(o store.Options, timing whatsapp.Timing) {
 		},
 		Proxy: w.proxied, DialProxy: dialProxy,
 		TempDir: w.t.TempDir(), Timing: timing, Logger: log,
+		Now: func() time.Time { return time.Now().UTC().Add(time.Duration(w.ahead.Load())) },
 	})
 	if err != nil {
 		w.t.Fatal(err)

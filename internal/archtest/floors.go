@@ -34,6 +34,7 @@ var floors = map[string]int{
 	"internal/qrcode": 1,
 	"internal/queue":  1,
 	"internal/seal":   1,
+	"internal/sheet":  1,
 	"migrations":      1,
 
 	"docs/snippets":     apart,

@@ -1,10 +1,10 @@
-package outbox
+package pace
 
 import "time"
 
-// Pace is how fast an instance may send. It queues what is too much; it never
-// refuses. The zero value limits nothing.
-type Pace struct {
+// Rules are how fast a number may send. They make what is too much wait, and never
+// refuse it. The zero value limits nothing.
+type Rules struct {
 	MinGap  time.Duration // between two messages, at least
 	Jitter  time.Duration // drawn anew for each message and added to MinGap
 	PerHour int           // in any 60 minutes; 0: any number
@@ -13,15 +13,15 @@ type Pace struct {
 	WarmUp  bool          // a new number begins with less than PerDay
 }
 
-// CarefulPace is the pace of a live instance whose owner has set nothing. Why
+// Careful is the pace of a live instance whose owner has set nothing. Why
 // it is what it is stands in docs/pace.md.
-func CarefulPace() Pace {
-	return Pace{MinGap: time.Second, Jitter: time.Second, PerHour: 200, PerDay: 1000}
+func Careful() Rules {
+	return Rules{MinGap: time.Second, Jitter: time.Second, PerHour: 200, PerDay: 1000}
 }
 
-// day is what PerDay is about. It is no calendar day: that would let twice as
+// Day is what PerDay is about. It is no calendar day: that would let twice as
 // much pass around midnight.
-const day = 24 * time.Hour
+const Day = 24 * time.Hour
 
 // warmUp is what a number may send in any 24 hours on the first days after its
 // first message. It grows by about a third a day.
@@ -30,13 +30,13 @@ var warmUp = [...]int{20, 30, 40, 55, 75, 100, 135, 180, 240, 320, 420, 540, 670
 // daily returns the cap of a day for a number that first sent at began, as it
 // is at t, and when it will be another; zero when it will not. A cap of 0 is
 // none.
-func (p *Pace) daily(began, t time.Time) (limit int, until time.Time) {
+func (p *Rules) daily(began, t time.Time) (limit int, until time.Time) {
 	if !p.WarmUp {
 		return p.PerDay, time.Time{}
 	}
 	n := 0 // its first day begins with its first message
 	if !began.IsZero() {
-		n = max(0, int(t.Sub(began)/day))
+		n = max(0, int(t.Sub(began)/Day))
 	}
 	if n >= len(warmUp) {
 		return p.PerDay, time.Time{}
@@ -46,20 +46,20 @@ func (p *Pace) daily(began, t time.Time) (limit int, until time.Time) {
 		limit = min(limit, p.PerDay)
 	}
 	if !began.IsZero() {
-		until = began.Add(time.Duration(n+1) * day)
+		until = began.Add(time.Duration(n+1) * Day)
 	}
 	return limit, until
 }
 
-// turn returns when the next message may go, now at the earliest, and how many
+// Turn returns when the next message may go, now at the earliest, and how many
 // may go together if that is now.
-func (p *Pace) turn(l *ledger, now time.Time) (at time.Time, room int) {
+func (p *Rules) Turn(l *Ledger, now time.Time) (at time.Time, room int) {
 	at = now
 	for {
 		next := p.firstGap(l, at)
 		next = l.free(next, time.Hour, p.PerHour)
 		next = p.freeDay(l, next)
-		next = p.Quiet.end(next)
+		next = p.Quiet.End(next)
 		if next.Equal(at) {
 			break
 		}
@@ -72,29 +72,30 @@ func (p *Pace) turn(l *ledger, now time.Time) (at time.Time, room int) {
 		return at, 1
 	}
 	daily, _ := p.daily(l.began, now)
-	return at, min(l.room(now, time.Hour, p.PerHour), l.room(now, day, daily))
+	return at, min(l.room(now, time.Hour, p.PerHour), l.room(now, Day, daily))
 }
 
 // firstGap returns when the gap behind the last message ends, t at the
 // earliest.
-func (p *Pace) firstGap(l *ledger, t time.Time) time.Time {
+func (p *Rules) firstGap(l *Ledger, t time.Time) time.Time {
 	if l.last.IsZero() {
 		return t
 	}
-	return later(t, l.last.Add(p.MinGap+time.Duration(l.luck*float64(p.Jitter))))
+	return Later(t, l.last.Add(p.MinGap+time.Duration(l.luck*float64(p.Jitter))))
 }
 
 // freeDay returns when the cap of a day has room, t at the earliest.
-func (p *Pace) freeDay(l *ledger, t time.Time) time.Time {
+func (p *Rules) freeDay(l *Ledger, t time.Time) time.Time {
 	limit, until := p.daily(l.began, t)
-	free := l.free(t, day, limit)
+	free := l.free(t, Day, limit)
 	if !until.IsZero() && until.Before(free) {
 		return until
 	}
 	return free
 }
 
-func later(a, b time.Time) time.Time {
+// Later returns the later of two times.
+func Later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
 	}

@@ -1,4 +1,4 @@
-package outbox
+package pace
 
 import (
 	"testing"
@@ -12,24 +12,24 @@ import (
 func TestALedgerNeverCountsTooLittle(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-		l := newLedger(nil, time.Time{})
+		l := NewLedger(nil, time.Time{})
 		var all []Spent
 		for range rapid.IntRange(1, 40).Draw(rt, "rushes") {
 			step := time.Duration(rapid.Int64Range(0, int64(20*time.Minute)).Draw(rt, "step"))
 			for range rapid.IntRange(1, 200).Draw(rt, "sends") {
 				now = now.Add(step / 100)
 				n := rapid.IntRange(1, 3).Draw(rt, "messages")
-				l.settle(now)
-				l.add(now, n)
+				l.Settle(now)
+				l.Add(now, n)
 				all = append(all, Spent{now, n})
 			}
 		}
 		if len(l.sends) > exactSpent {
 			rt.Fatalf("the ledger has %d entries", len(l.sends))
 		}
-		exact := ledger{sends: all}
-		for _, span := range []time.Duration{time.Hour, day} {
-			got, least, most := l.used(now, span), exact.used(now, span), exact.used(now, span+coarseStep)
+		exact := Ledger{sends: all}
+		for _, span := range []time.Duration{time.Hour, Day} {
+			got, least, most := l.Used(now, span), exact.Used(now, span), exact.Used(now, span+coarseStep)
 			if got < least || got > most {
 				rt.Errorf("used in %s = %d, want %d to %d", span, got, least, most)
 			}
@@ -39,9 +39,9 @@ func TestALedgerNeverCountsTooLittle(t *testing.T) {
 
 func TestACapIsFreeAsSoonAsItsOldestSendIsOldEnough(t *testing.T) {
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	l := newLedger(nil, time.Time{})
+	l := NewLedger(nil, time.Time{})
 	for n := range 5 {
-		l.add(began.Add(time.Duration(n)*time.Minute), 1)
+		l.Add(began.Add(time.Duration(n)*time.Minute), 1)
 	}
 	now := began.Add(10 * time.Minute)
 	for limit, want := range map[int]time.Time{
@@ -58,10 +58,10 @@ func TestACapIsFreeAsSoonAsItsOldestSendIsOldEnough(t *testing.T) {
 // hold it until then.
 func TestWhatWasSentBeforeTheClockWasTurnedBackCountsAsOfNow(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	l := newLedger(nil, time.Time{})
-	l.add(now.Add(30*day), 3)
-	l.settle(now)
-	if at, _ := (&Pace{MinGap: time.Second, PerHour: 3}).turn(l, now); !at.Equal(now.Add(time.Hour)) {
+	l := NewLedger(nil, time.Time{})
+	l.Add(now.Add(30*Day), 3)
+	l.Settle(now)
+	if at, _ := (&Rules{MinGap: time.Second, PerHour: 3}).Turn(l, now); !at.Equal(now.Add(time.Hour)) {
 		t.Errorf("the next message may go at %s, want an hour after %s", at, now)
 	}
 }

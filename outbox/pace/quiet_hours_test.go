@@ -1,4 +1,4 @@
-package outbox
+package pace
 
 import (
 	"testing"
@@ -35,7 +35,7 @@ func TestQuietHoursEndByTheClocksOfTheirPlace(t *testing.T) {
 		{"they end at a time that comes twice", "22:00-01:30", "America/New_York", "2026-11-01T01:10:00-05:00", "2026-11-01T01:30:00-05:00"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			q := readQuietHours(c.hours[:5], c.hours[6:], c.zone)
+			q := ReadQuietHours(c.hours[:5], c.hours[6:], c.zone)
 			at, err := time.Parse(time.RFC3339, c.at)
 			if err != nil {
 				t.Fatal(err)
@@ -44,7 +44,7 @@ func TestQuietHoursEndByTheClocksOfTheirPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := q.end(at); !got.Equal(want) {
+			if got := q.End(at); !got.Equal(want) {
 				t.Errorf("end = %s, want %s", got.In(q.Zone), want.In(q.Zone))
 			}
 		})
@@ -60,21 +60,21 @@ func TestQuietHoursEndWhenTheClocksSaySo(t *testing.T) {
 			Zone: zone(rt, rapid.SampledFrom([]string{"UTC", "America/Sao_Paulo", "America/New_York", "Europe/Lisbon", "Australia/Lord_Howe"}).Draw(rt, "zone")),
 		}
 		at := time.Unix(rapid.Int64Range(1767225600, 1798761600).Draw(rt, "at"), 0).UTC() // in 2026
-		end := q.end(at)
-		if q.holds(end) || end.Before(at) {
+		end := q.End(at)
+		if q.Holds(end) || end.Before(at) {
 			rt.Fatalf("end = %s, at %s", end.In(q.Zone), at.In(q.Zone))
 		}
 		// The end, or the whole time between, may be what the clocks leave out.
 		quiet := time.Duration((q.To-q.From+1440)%1440) * time.Minute
 		most := quiet + time.Hour
-		if quiet >= day-time.Hour {
-			most += day
+		if quiet >= Day-time.Hour {
+			most += Day
 		}
 		if end.Sub(at) > most {
 			rt.Fatalf("end = %s, more than %s after %s", end.In(q.Zone), most, at.In(q.Zone))
 		}
 		for t := at; t.Before(end.Add(-time.Hour)); t = t.Add(7 * time.Minute) {
-			if !q.holds(t) {
+			if !q.Holds(t) {
 				rt.Fatalf("%s is not quiet, but the end is told as %s", t.In(q.Zone), end.In(q.Zone))
 			}
 		}

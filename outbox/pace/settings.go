@@ -1,4 +1,4 @@
-package outbox
+package pace
 
 import (
 	"time"
@@ -9,7 +9,7 @@ import (
 )
 
 // paceSettings are the members of an instance's settings that are about its
-// pace, as the door lets them in. What is absent is as CarefulPace says.
+// pace, as the door lets them in. What is absent is as Careful says.
 type paceSettings struct {
 	Pace *struct {
 		Enabled    *bool  `json:"enabled"`
@@ -26,12 +26,12 @@ type paceSettings struct {
 	} `json:"pace"`
 }
 
-// PaceOf returns the pace that an instance's settings ask for; false when it
+// Of returns the pace that an instance's settings ask for; false when it
 // has none: a live instance has one unless it is switched off, a test instance
 // only when it is switched on. Settings that cannot be read are as good as
 // none.
-func PaceOf(i *messaging.Instance) (p Pace, on bool) {
-	p, on = CarefulPace(), i.Environment == messaging.Live
+func Of(i *messaging.Instance) (p Rules, on bool) {
+	p, on = Careful(), i.Environment == messaging.Live
 	var s paceSettings
 	if len(i.Settings) == 0 || json.Unmarshal(i.Settings, &s) != nil || s.Pace == nil {
 		return p, on
@@ -45,7 +45,7 @@ func PaceOf(i *messaging.Instance) (p Pace, on bool) {
 	set(&p.PerDay, s.Pace.PerDay)
 	set(&p.WarmUp, s.Pace.WarmUp)
 	if q := s.Pace.QuietHours; q != nil {
-		p.Quiet = readQuietHours(q.From, q.To, q.TimeZone)
+		p.Quiet = ReadQuietHours(q.From, q.To, q.TimeZone)
 	}
 	return p, on
 }
@@ -62,9 +62,9 @@ func setDuration(to *time.Duration, ms *int64) {
 	}
 }
 
-// readQuietHours returns nil for hours that no clock shows; the door has
+// ReadQuietHours returns nil for hours that no clock shows; the door has
 // refused them.
-func readQuietHours(from, to, zone string) *QuietHours {
+func ReadQuietHours(from, to, zone string) *QuietHours {
 	begin, err := time.Parse("15:04", from)
 	if err != nil {
 		return nil

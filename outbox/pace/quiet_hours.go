@@ -1,4 +1,4 @@
-package outbox
+package pace
 
 import "time"
 
@@ -10,8 +10,8 @@ type QuietHours struct {
 	Zone     *time.Location
 }
 
-// holds reports whether t is in the quiet hours.
-func (q *QuietHours) holds(t time.Time) bool {
+// Holds reports whether t is in the quiet hours.
+func (q *QuietHours) Holds(t time.Time) bool {
 	if q == nil {
 		return false
 	}
@@ -23,9 +23,9 @@ func (q *QuietHours) holds(t time.Time) bool {
 	return minute >= q.From || minute < q.To
 }
 
-// end returns the first time from t on that is not in the quiet hours.
-func (q *QuietHours) end(t time.Time) time.Time {
-	if !q.holds(t) {
+// End returns the first time from t on that is not in the quiet hours.
+func (q *QuietHours) End(t time.Time) time.Time {
+	if !q.Holds(t) {
 		return t
 	}
 	local := t.In(q.Zone)
@@ -38,8 +38,23 @@ func (q *QuietHours) end(t time.Time) time.Time {
 		// The clocks are put back around the end, and show it twice.
 		end = local.Add(-time.Duration(local.Second())*time.Second - time.Duration(local.Nanosecond()))
 	}
-	for q.holds(end) {
+	for q.Holds(end) {
 		end = end.Add(time.Minute)
 	}
 	return end.In(t.Location())
+}
+
+// Begin returns the first time after t at which quiet hours begin; zero when they
+// are empty.
+func (q *QuietHours) Begin(t time.Time) time.Time {
+	if q == nil || q.From == q.To {
+		return time.Time{}
+	}
+	local := t.In(q.Zone)
+	for day := local.Day(); ; day++ {
+		begin := time.Date(local.Year(), local.Month(), day, 0, q.From, 0, 0, q.Zone)
+		if begin.After(t) && q.Holds(begin) {
+			return begin.In(t.Location())
+		}
+	}
 }

@@ -1,4 +1,4 @@
-package outbox
+package pace
 
 import (
 	"testing"
@@ -10,30 +10,30 @@ import (
 )
 
 func TestLiveInstancesHaveAPaceAndTestInstancesOnlyWhenAsked(t *testing.T) {
-	all := Pace{
+	all := Rules{
 		MinGap: 2500 * time.Millisecond, PerHour: 30, WarmUp: true,
 		Quiet: &QuietHours{From: 22 * 60, To: 8*60 + 30, Zone: zone(t, "America/Sao_Paulo")},
 	}
-	slower := CarefulPace()
+	slower := Careful()
 	slower.PerDay = 50
 	for _, c := range []struct {
 		env      messaging.Environment
 		settings string
-		want     *Pace // nil: none
+		want     *Rules // nil: none
 	}{
-		{messaging.Live, ``, new(CarefulPace())},
-		{messaging.Live, `{}`, new(CarefulPace())},
+		{messaging.Live, ``, new(Careful())},
+		{messaging.Live, `{}`, new(Careful())},
 		{messaging.Live, `{"pace":{"per_day":50}}`, &slower},
 		{messaging.Live, `{"pace":{"enabled":false,"per_day":50}}`, nil},
-		{messaging.Live, `{"pace":7}`, new(CarefulPace())},
-		{messaging.Live, `{"pace":{"quiet_hours":{"from":"22:00","to":"08:30","time_zone":"Mars"}}}`, new(CarefulPace())},
+		{messaging.Live, `{"pace":7}`, new(Careful())},
+		{messaging.Live, `{"pace":{"quiet_hours":{"from":"22:00","to":"08:30","time_zone":"Mars"}}}`, new(Careful())},
 		{messaging.Test, ``, nil},
 		{messaging.Test, `{"pace":{"per_day":50}}`, nil},
-		{messaging.Test, `{"pace":{"enabled":true}}`, new(CarefulPace())},
+		{messaging.Test, `{"pace":{"enabled":true}}`, new(Careful())},
 		{messaging.Test, `{"mark_read":true,"pace":{"enabled":true,"min_gap_ms":2500,"jitter_ms":0,"per_hour":30,"per_day":0,"warm_up":true,
 			"quiet_hours":{"from":"22:00","to":"08:30","time_zone":"America/Sao_Paulo"}}}`, &all},
 	} {
-		p, on := PaceOf(&messaging.Instance{Environment: c.env, Settings: []byte(c.settings)})
+		p, on := Of(&messaging.Instance{Environment: c.env, Settings: []byte(c.settings)})
 		if on != (c.want != nil) {
 			t.Errorf("%s %s: on = %t", c.env, c.settings, on)
 			continue
@@ -46,12 +46,12 @@ func TestLiveInstancesHaveAPaceAndTestInstancesOnlyWhenAsked(t *testing.T) {
 
 func TestANewNumberIsWarmedUp(t *testing.T) {
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	p := Pace{PerDay: 500, WarmUp: true}
+	p := Rules{PerDay: 500, WarmUp: true}
 	for _, c := range []struct {
 		after time.Duration
 		want  int
 	}{
-		{0, 20}, {day - 1, 20}, {day, 30}, {6*day + time.Hour, 135}, {10 * day, 420}, {11 * day, 500}, {14 * day, 500}, {400 * day, 500},
+		{0, 20}, {Day - 1, 20}, {Day, 30}, {6*Day + time.Hour, 135}, {10 * Day, 420}, {11 * Day, 500}, {14 * Day, 500}, {400 * Day, 500},
 	} {
 		if got, _ := p.daily(began, began.Add(c.after)); got != c.want {
 			t.Errorf("%s after its first message a number may send %d, want %d", c.after, got, c.want)
@@ -60,8 +60,8 @@ func TestANewNumberIsWarmedUp(t *testing.T) {
 	if got, until := p.daily(time.Time{}, began); got != 20 || !until.IsZero() {
 		t.Errorf("before its first message: %d until %s", got, until)
 	}
-	uncapped := Pace{WarmUp: true}
-	if got, _ := uncapped.daily(began, began.Add(14*day)); got != 0 {
+	uncapped := Rules{WarmUp: true}
+	if got, _ := uncapped.daily(began, began.Add(14*Day)); got != 0 {
 		t.Errorf("warm, without a cap: %d", got)
 	}
 }

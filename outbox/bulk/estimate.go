@@ -1,0 +1,116 @@
+package bulk
+
+import (
+	"context"
+	"time"
+
+	"portaria/messaging"
+	"portaria/outbox/pace"
+)
+
+// How far apart messages go while nothing is known of an instance without a pace,
+// and what all of them together do at best on one database.
+const (
+	nominalLive = 200 * time.Millisecond
+	nominalTest = 500 * time.Microsecond
+	nominalAll  = 250 * time.Microsecond
+)
+
+// Estimate tells when the last message of a bulk will probably have gone: what its
+// own pace and that of each instance allow, their quiet hours, and what waits
+// there already. It is zero when that is unknown: the bulk is paused or has ended,
+// or no instance of it is connected.
+func (s *Service) Estimate(ctx context.Context, b messaging.Bulk) time.Time {
+	if b.State != messaging.BulkRunning && b.State != messaging.BulkScheduled {
+		return time.Time{}
+	}
+	f := s.forecast(ctx, &b, s.run(b.ID))
+	f.left = b.Counts.Queued
+	return f.run()
+}
+
+// forecast sets out what is known about a bulk's instances. r is nil for a bulk
+// that is not there yet.
+func (s *Service) forecast(ctx context.Context, b *messaging.Bulk, r *run) *forecast {
+	now := s.clocks(worldOf(b)).Now()
+	f := &forecast{start: pace.Later(now, b.Options.SendAt)}
+	for _, id := range b.InstanceIDs {
+		if _, connected := s.channels.Channel(id); !connected {
+			continue
+		}
+		x, err := s.sender(ctx, b, id, r)
+		if err != nil {
+			s.log.Warn("an instance is left out of an estimate", "bulk", b.ID, "instance", id, "error", err)
+			continue
+		}
+		f.senders = append(f.senders, x)
+	}
+	s.assume(b, r, f)
+	return f
+}
+
+// sender sets out one instance.
+func (s *Service) sender(ctx context.Context, b *messaging.Bulk, id string, r *run) (*sender, error) {
+	i, err := s.instance(ctx, worldOf(b), id)
+	if err != nil {
+		return nil, err
+	}
+	lane, err := s.outbox.Standing(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	x := &sender{}
+	if lane.Rules != nil {
+		own, gap := limited(lane.Rules, lane.Book)
+		x.own, x.gap = []limit{own}, gap
+	}
+	rules := rulesOf(b)
+	if rules == nil {
+		rules = new(pace.Rules)
+	}
+	rules.Quiet = quietOf(b)
+	mine, gap := limited(rules, pace.NewLedger(nil, time.Time{}))
+	waiting := 0
+	if r != nil {
+		waiting, mine.book = r.standing(id, mine.book)
+	}
+	x.bulk, x.gap = []limit{mine}, max(x.gap, gap)
+	if b.Options.Priority != messaging.High {
+		x.before = int64(max(0, lane.Waiting-waiting))
+	}
+	return x, nil
+}
+
+// standing returns how many of the bulk's messages wait in a lane, and what it has
+// used of its own pace there.
+func (r *run) standing(instance string, fresh *pace.Ledger) (waiting int, book *pace.Ledger) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.feed(instance)
+	if f.book != nil {
+		fresh = f.book.Copy()
+	}
+	return len(f.waiting), fresh
+}
+
+// assume gives senders without a pace the gap that was seen so far, or one that is
+// usual.
+func (s *Service) assume(b *messaging.Bulk, r *run, f *forecast) {
+	usual := nominalTest
+	if b.Environment == messaging.Live {
+		usual = nominalLive
+	}
+	usual = max(usual, nominalAll*time.Duration(len(f.senders)))
+	if r != nil {
+		r.mu.Lock()
+		if seen, ok := r.meter.gap(); ok {
+			usual = seen * time.Duration(len(f.senders)) // of all senders together
+		}
+		r.mu.Unlock()
+	}
+	for _, x := range f.senders {
+		if x.gap == 0 {
+			x.gap = usual
+		}
+	}
+}
