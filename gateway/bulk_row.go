@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"strings"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"portaria/messaging"
@@ -108,10 +106,14 @@ func (r *rowReader) scalar() (text string, kind byte) {
 // next passes over white space and what parts values, and returns the first
 // byte of what comes.
 func (r *rowReader) next() byte {
-	for strings.IndexByte(" \t\r\n,:", r.text[r.at]) >= 0 {
-		r.at++
+	for {
+		switch c := r.text[r.at]; c {
+		case ' ', '\t', '\r', '\n', ',', ':':
+			r.at++
+		default:
+			return c
+		}
 	}
-	return r.text[r.at]
 }
 
 // enter goes into an object.
@@ -133,16 +135,15 @@ func (r *rowReader) string() string { return r.stringLike("") }
 func (r *rowReader) stringLike(known string) string {
 	r.next()
 	begin := r.at
-	r.skip()
-	inner := r.text[begin+1 : r.at-1]
-	if strings.IndexByte(inner, '\\') < 0 {
-		if inner == known {
-			return known
-		}
-		return inner
+	if escaped := r.skipText(); escaped {
+		plain, _ := jsontext.AppendUnquote(nil, r.text[begin:r.at]) // it is valid
+		return string(plain)
 	}
-	plain, _ := jsontext.AppendUnquote(nil, r.text[begin:r.at]) // it is valid
-	return string(plain)
+	inner := r.text[begin+1 : r.at-1]
+	if inner == known {
+		return known
+	}
+	return inner
 }
 
 // skip goes behind a value.
@@ -153,19 +154,31 @@ func (r *rowReader) skip() {
 	case '{', '[':
 		r.skipNested()
 	default:
-		for r.at < len(r.text) && strings.IndexByte(",]} \t\r\n", r.text[r.at]) < 0 {
-			r.at++
+		r.skipPlain()
+	}
+}
+
+// skipPlain goes behind a number, true, false or null.
+func (r *rowReader) skipPlain() {
+	for ; r.at < len(r.text); r.at++ {
+		switch r.text[r.at] {
+		case ',', ']', '}', ' ', '\t', '\r', '\n':
+			return
 		}
 	}
 }
 
-func (r *rowReader) skipText() {
-	for r.at++; r.text[r.at] != '"'; r.at++ {
-		if r.text[r.at] == '\\' {
-			r.at++
+// skipText goes behind a text, and reports whether it has escapes.
+func (r *rowReader) skipText() (escaped bool) {
+	text, i := r.text, r.at+1
+	for ; text[i] != '"'; i++ {
+		if text[i] == '\\' {
+			escaped = true
+			i++
 		}
 	}
-	r.at++
+	r.at = i + 1
+	return escaped
 }
 
 func (r *rowReader) skipNested() {

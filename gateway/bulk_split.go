@@ -36,44 +36,81 @@ const longestName = 6*len(rowsMember) + 2
 
 // Write implements io.Writer. Errors are those of where the parts go.
 func (s *splitter) Write(p []byte) (int, error) {
-	begin := 0 // of what has not been passed on
-	for i, c := range p {
-		wasDiverted := s.diverted
-		s.step(c, s.taken+int64(i))
-		if s.diverted == wasDiverted {
-			continue
+	length := len(p)
+	for len(p) > 0 {
+		var n int
+		var err error
+		if s.diverted {
+			n = s.inList(p)
+			_, err = s.rows.Write(p[:n])
+		} else {
+			n = s.outside(p)
+			err = s.pass(p[:n])
 		}
-		end := i
-		if wasDiverted {
-			end = i + 1 // the bracket that ends the list is its last byte
-		}
-		if err := s.pass(p[begin:end], wasDiverted); err != nil {
+		if err != nil {
 			return 0, err
 		}
-		begin = end
-		if s.diverted {
-			if err := s.head([]byte("[]")); err != nil {
-				return 0, err
+		s.taken += int64(n)
+		p = p[n:]
+	}
+	return length, nil
+}
+
+// pass hands on what is not the list, and the empty one before it begins.
+func (s *splitter) pass(p []byte) error {
+	if err := s.head(p); err != nil || !s.diverted {
+		return err
+	}
+	return s.head([]byte("[]"))
+}
+
+// outside takes what comes before the list begins, and behind it, and returns
+// how much that is.
+func (s *splitter) outside(p []byte) (n int) {
+	for i, c := range p {
+		if s.step(c); s.diverted {
+			s.from = s.taken + int64(i)
+			return i
+		}
+	}
+	return len(p)
+}
+
+// inList takes what belongs to the list and returns how much that is. It is the
+// same as step, but that it looks at nothing else: nearly all of a bulk is its
+// list.
+func (s *splitter) inList(p []byte) (n int) {
+	depth, quoted := s.depth, s.quoted
+	i := 0
+	if s.escaped {
+		s.escaped, i = false, 1
+	}
+	for ; i < len(p); i++ {
+		c := p[i]
+		switch {
+		case quoted && c == '\\':
+			if i++; i == len(p) {
+				s.escaped = true
+			}
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[', c == '{':
+			depth++
+		case c == ']', c == '}':
+			if depth--; depth == 1 {
+				s.depth, s.quoted, s.diverted = 1, false, false
+				s.to = s.taken + int64(i) + 1
+				return i + 1
 			}
 		}
 	}
-	s.taken += int64(len(p))
-	return len(p), s.pass(p[begin:], s.diverted)
+	s.depth, s.quoted = depth, quoted
+	return len(p)
 }
 
-func (s *splitter) pass(p []byte, toRows bool) error {
-	if len(p) == 0 {
-		return nil
-	}
-	if !toRows {
-		return s.head(p)
-	}
-	_, err := s.rows.Write(p)
-	return err
-}
-
-// step takes one byte; at is its place in the body.
-func (s *splitter) step(c byte, at int64) {
+// step takes one byte that is not of the list, or its first.
+func (s *splitter) step(c byte) {
 	if s.quoted {
 		s.inText(c)
 		return
@@ -89,15 +126,13 @@ func (s *splitter) step(c byte, at int64) {
 		if s.listed && s.depth == 2 {
 			s.listed = false
 			if c == '[' {
-				s.diverted, s.found, s.from = true, true, at
+				s.depth = 1 // inList counts it
+				s.diverted, s.found = true, true
 			}
 		}
 		s.fresh = c == '{' && s.depth == 1
 	case '}', ']':
 		s.depth--
-		if s.diverted && s.depth == 1 {
-			s.diverted, s.to = false, at+1
-		}
 	case ',':
 		s.fresh = s.depth == 1
 	}

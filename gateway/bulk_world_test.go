@@ -37,6 +37,9 @@ var (
 	_ gateway.Bulks        = (*bulkShelf)(nil)
 	_ gateway.BulkControls = (*bulkShelf)(nil)
 	_ gateway.OptOuts      = (*bulkShelf)(nil)
+
+	_ gateway.Bulks        = (*bulk.Service)(nil)
+	_ gateway.BulkControls = (*bulk.Service)(nil)
 )
 
 // read goes through a draft's rows and makes recipients of them.
@@ -64,7 +67,7 @@ func (s *bulkShelf) read(ctx context.Context, d *bulk.Draft, id string) (rows []
 			if row.Column != nil {
 				f.Column = row.Column("to")
 			}
-			faults = append(faults, f)
+			faults, r.To.Input = append(faults, f), row.To
 		}
 		if len(faults) > 0 && faults[len(faults)-1].Row == row.Number {
 			r.Status, r.Error = "skipped", &messaging.SendError{Code: faults[len(faults)-1].Code, Message: faults[len(faults)-1].Message}

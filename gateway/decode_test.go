@@ -111,7 +111,8 @@ func TestEveryFaultOfABodyIsNamed(t *testing.T) {
 		{"location of nulls", `{"to":"x","location":{"latitude":null,"longitude":1,"name":null}}`, invalid, []string{"location.latitude:required"}},
 		{
 			"long names of a place", `{"to":"x","location":{"latitude":1,"longitude":1,"name":"` + strings.Repeat("é", 256) + `","address":"` + strings.Repeat("é", 1001) + `"}}`,
-			invalid, []string{"location.name:max_length", "location.address:max_length"},
+			invalid,
+			[]string{"location.name:max_length", "location.address:max_length"},
 		},
 		{"contact", `{"to":"x","contacts":[{"name":{"first_name":"Ana"},"phones":[{"phone":"{{phone}}","wa_id":"5511912345678","type":"CELL"}],"emails":null}]}`, "", nil},
 		{"no contacts", `{"to":"x","contacts":[]}`, invalid, []string{"contacts:length"}},
@@ -132,7 +133,8 @@ func TestEveryFaultOfABodyIsNamed(t *testing.T) {
 		},
 		{
 			"a contact of many phones", `{"to":"x","contacts":[{"name":{"first_name":"a"},"phones":[` + strings.Repeat(`{"phone":"1"},`, 10) + `{"phone":"1"}]}]}`,
-			invalid, []string{"contacts[0].phones:length"},
+			invalid,
+			[]string{"contacts[0].phones:length"},
 		},
 		{"poll", `{"to":"x","type":"poll","poll":{"question":"{{q}}?","options":["{{a}}","{{b}}"],"multiple":true}}`, "", nil},
 		{"empty poll", `{"to":"x","poll":{}}`, invalid, []string{"poll.question:required", "poll.options:length"}},

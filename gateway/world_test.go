@@ -364,16 +364,17 @@ type house struct {
 	*world
 	*gatewaytest.Client
 
-	server *gateway.Server
-	keys   *auth.Keys
-	addr   string
-	logged *lockedBuffer
-	shelf  *shelf
-	hooks  *webhookShelf
-	bulks  *bulkShelf
-	ring   *keyStore
-	known  *auth.Directory
-	stop   func() error // ends Serve and returns what it returned
+	server   *gateway.Server
+	keys     *auth.Keys
+	addr     string
+	logged   *lockedBuffer
+	shelf    *shelf
+	hooks    *webhookShelf
+	bulks    *bulkShelf
+	spoolDir string
+	ring     *keyStore
+	known    *auth.Directory
+	stop     func() error // ends Serve and returns what it returned
 }
 
 // open starts a door on a free loopback port.
@@ -398,7 +399,8 @@ func open(t *testing.T, change ...func(*gateway.Options)) *house {
 		Version: "test",
 	}
 	h.hooks, h.bulks = furnish(t, w, &options), newBulkShelf(w, &options)
-	options.SpoolDir = t.TempDir()
+	h.spoolDir = t.TempDir()
+	options.SpoolDir = h.spoolDir
 	for _, f := range change {
 		f(&options)
 	}

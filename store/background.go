@@ -18,9 +18,9 @@ const (
 	bulkMoment = time.Second
 	// backgroundWeight is how much of the rest a transaction takes. One is about
 	// the time that a change of status takes: 20 microseconds on SQLite.
-	backgroundWeight = 96
+	backgroundWeight = 64
 	// partWeight is the size of the parts of what is taken apart.
-	partWeight = 48
+	partWeight = 32
 
 	turnWeight   = 2 // of each row of a turn
 	createWeight = 16

@@ -118,7 +118,7 @@ func (d *drama) status(r *rapid.T) {
 	}
 	var records []messaging.Record
 	for range rapid.IntRange(1, 4).Draw(r, "changes") {
-		status := rapid.SampledFrom(messaging.Statuses[1 : len(messaging.Statuses)-1]).Draw(r, "status")
+		status := rapid.SampledFrom(messaging.Statuses[1:len(messaging.Statuses)-1]).Draw(r, "status")
 		records = append(records, d.c.changes(status, rapid.SampledFrom(d.messages).Draw(r, "message"))...)
 	}
 	if rapid.IntRange(0, 9).Draw(r, "also") == 0 {
@@ -166,10 +166,25 @@ func (d *drama) crash(r *rapid.T) {
 
 func (d *drama) check(r *rapid.T) {
 	b := d.c.read()
+	if c := b.Counts; c.Queued+c.Sent+c.Delivered+c.Read+c.Failed+c.Skipped+c.Canceled != c.Total || b.Pending > c.Queued {
+		r.Fatalf("%s: counts %+v with %d pending", b.State, c, b.Pending)
+	}
+	if rapid.IntRange(0, 3).Draw(r, "look at the rows") == 0 {
+		d.checkRows(r, b)
+	}
+	if (b.State == messaging.BulkCompleted) != (b.Counts.Queued == 0 && b.State != messaging.BulkCanceled && b.State != messaging.BulkPaused) {
+		r.Fatalf("%s with %+v", b.State, b.Counts)
+	}
+	if b.State.Ended() == b.EndedAt.IsZero() || (b.State == messaging.BulkPaused) == b.PausedAt.IsZero() {
+		r.Fatalf("%s, ended %s, paused %s", b.State, b.EndedAt, b.PausedAt)
+	}
+}
+
+func (d *drama) checkRows(r *rapid.T, b messaging.Bulk) {
 	shown := messaging.BulkCounts{Total: b.Counts.Total}
 	waits := int64(0)
 	var ids []string
-	for _, row := range d.c.recipients("", 5) {
+	for _, row := range d.c.recipients("", dramaRows) {
 		if row.Status == "skipped" {
 			shown.Skipped++
 			continue
@@ -187,11 +202,5 @@ func (d *drama) check(r *rapid.T) {
 	}
 	if slices.Sort(ids); len(slices.Compact(ids)) != len(ids) {
 		r.Fatalf("rows share messages: %v", ids)
-	}
-	if (b.State == messaging.BulkCompleted) != (b.Counts.Queued == 0 && b.State != messaging.BulkCanceled && b.State != messaging.BulkPaused) {
-		r.Fatalf("%s with %+v", b.State, b.Counts)
-	}
-	if b.State.Ended() == b.EndedAt.IsZero() || (b.State == messaging.BulkPaused) == b.PausedAt.IsZero() {
-		r.Fatalf("%s, ended %s, paused %s", b.State, b.EndedAt, b.PausedAt)
 	}
 }

@@ -162,11 +162,14 @@ func skip(r *messaging.BulkRecipient, reason, why string) {
 	r.Error = &messaging.SendError{Code: reason, Message: why}
 }
 
+const selectAgain = `SELECT row_number FROM bulk_recipients
+		INDEXED BY bulk_recipients_again -- only: sqlite
+	WHERE bulk_id = $1 AND again ORDER BY row_number LIMIT $2`
+
 // Again lists rows that failed and wait for another turn, in order, at most
 // limit.
 func (s *Store) Again(ctx context.Context, bulkID string, limit int) (rows []int64, err error) {
-	const q = `SELECT row_number FROM bulk_recipients WHERE bulk_id = $1 AND again ORDER BY row_number LIMIT $2`
-	if err := s.r.SelectContext(ctx, &rows, q, bulkID, limit); err != nil {
+	if err := s.r.SelectContext(ctx, &rows, s.engine.sql(selectAgain), bulkID, limit); err != nil {
 		return nil, fmt.Errorf("rows to be retried: %w", explain(err))
 	}
 	return rows, nil

@@ -47,6 +47,8 @@ const (
 		k.created_at, k.send_at, k.started_at, k.paused_at, k.ended_at`
 
 	selectBulks = `SELECT ` + bulkColumns + ` FROM bulks k WHERE k.workspace_id = $1 AND k.environment = $2`
+
+	selectOpenBulks = `SELECT ` + bulkColumns + ` FROM bulks k WHERE k.state IN ('scheduled', 'running', 'paused') ORDER BY k.id`
 )
 
 // newBulkRow is made on the caller's goroutine: the committer has enough to do.
@@ -145,8 +147,7 @@ func bulkQuery(t messaging.Tenancy) *query {
 
 // OpenBulks lists the bulks of all workspaces that have not ended, oldest first.
 func (s *Store) OpenBulks(ctx context.Context) ([]messaging.Bulk, error) {
-	const q = `SELECT ` + bulkColumns + ` FROM bulks k WHERE k.state IN ('scheduled', 'running', 'paused') ORDER BY k.id`
-	return s.selectBulks(ctx, q)
+	return s.selectBulks(ctx, selectOpenBulks)
 }
 
 func (s *Store) selectBulks(ctx context.Context, q string, args ...any) ([]messaging.Bulk, error) {

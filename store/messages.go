@@ -170,7 +170,15 @@ func decodeOverride(text string) (*messaging.Override, error) {
 	return o, nil
 }
 
-const selectMessages = `SELECT ` + messageColumns + ` FROM messages m WHERE m.workspace_id = $1 AND m.environment = $2`
+const (
+	selectMessages = `SELECT ` + messageColumns + ` FROM messages m WHERE m.workspace_id = $1 AND m.environment = $2`
+
+	// selectBulkMessages names the index to SQLite, which would go through all
+	// messages of the world in the order that is asked for.
+	selectBulkMessages = `SELECT ` + messageColumns + ` FROM messages m
+			INDEXED BY messages_bulk -- only: sqlite
+		WHERE m.workspace_id = $1 AND m.environment = $2 AND m.bulk_id <> '' AND m.bulk_id = $3`
+)
 
 // Message finds a message. Fault: fault.ErrNotFound, also for one that the
 // tenancy's allowlist does not open.
@@ -228,12 +236,14 @@ func (s *Store) carriedByWAID(ctx context.Context, t messaging.Tenancy, instance
 // Messages lists messages, newest first: up to one more than page.Limit.
 func (s *Store) Messages(ctx context.Context, t messaging.Tenancy, f messaging.MessageFilter, page messaging.Page) ([]messaging.Message, error) {
 	q := newQuery(selectMessages, t)
+	if f.BulkID != "" {
+		q = bulkMessages(t, f.BulkID)
+	}
 	q.instances("m.instance_id", t.Allowlist(), f.InstanceID)
 	for _, c := range []struct{ condition, value string }{
 		{"m.direction = ", string(f.Direction)},
 		{"m.status = ", string(f.Status)},
 		{"m.peer_wa_id = ", f.To},
-		{"m.bulk_id <> '' AND m.bulk_id = ", f.BulkID}, // so that the index is seen to fit
 		{"m.lineage = ", f.Lineage},
 		{"m.id < ", page.Cursor},
 	} {
@@ -250,7 +260,7 @@ func (s *Store) Messages(ctx context.Context, t messaging.Tenancy, f messaging.M
 	q.tail(" ORDER BY m.id DESC LIMIT ", page.Limit+1)
 
 	var found []messageRow
-	if err := s.r.SelectContext(ctx, &found, q.text(), q.args...); err != nil {
+	if err := s.r.SelectContext(ctx, &found, s.engine.sql(q.text()), q.args...); err != nil {
 		return nil, fmt.Errorf("messages: %w", explain(err))
 	}
 	out := make([]messaging.Message, 0, len(found))
@@ -262,4 +272,10 @@ func (s *Store) Messages(ctx context.Context, t messaging.Tenancy, f messaging.M
 		out = append(out, m)
 	}
 	return out, nil
+}
+
+func bulkMessages(t messaging.Tenancy, id string) *query {
+	q := newQuery(selectBulkMessages, t)
+	q.args = append(q.args, id)
+	return q
 }

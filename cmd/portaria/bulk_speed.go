@@ -8,8 +8,11 @@ import (
 )
 
 // speedWindow is the time over which a bulk's speed is measured: as long as it
-// takes to even out its steps.
-const speedWindow = 20 * time.Second
+// takes to even out its steps. Less than shortestWindow says nothing.
+const (
+	speedWindow    = 20 * time.Second
+	shortestWindow = time.Second
+)
 
 // speedometer measures how fast a bulk goes.
 type speedometer struct {
@@ -39,10 +42,11 @@ func (s *speedometer) perSecond() float64 {
 		return 0
 	}
 	first, last := s.seen[0], s.seen[len(s.seen)-1]
-	if took := last.at.Sub(first.at).Seconds(); took > 0 {
-		return float64(last.gone-first.gone) / took
+	took := last.at.Sub(first.at)
+	if took < shortestWindow {
+		return 0
 	}
-	return 0
+	return float64(last.gone-first.gone) / took.Seconds()
 }
 
 // words tells how fast the bulk goes, and how long it will take: the server's

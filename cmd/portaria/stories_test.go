@@ -73,6 +73,7 @@ func params(p testscript.Params, database func(testing.TB) string) testscript.Pa
 			return err
 		}
 		env.Setenv("README", readme)
+		env.Setenv("DOCS", filepath.Join(filepath.Dir(readme), "docs"))
 		env.Setenv("DATABASE_URL", database(env.T().(testing.TB)))
 		env.Setenv("PORTARIA_BCRYPT_COST", "4") // nobody attacks these keys
 		// A month from now: whatever the year, a message may be sent then.

@@ -35,7 +35,8 @@ func TestPlacesCardsAndPollsArrive(t *testing.T) {
 		want    []any
 	}{
 		{
-			"location", messaging.Content{
+			"location",
+			messaging.Content{
 				Kind: messaging.KindLocation, ReplyTo: about,
 				Location: &messaging.Location{Latitude: -23.5614, Longitude: -46.6559, Name: "MASP", Address: "Av. Paulista"},
 			},
@@ -46,7 +47,8 @@ func TestPlacesCardsAndPollsArrive(t *testing.T) {
 			[]any{-23.5614, -46.6559, "MASP", "Av. Paulista", "3EB0AA"},
 		},
 		{
-			"one card", messaging.Content{Kind: messaging.KindContacts, ReplyTo: about, Contacts: []messaging.Contact{anaSouza}},
+			"one card",
+			messaging.Content{Kind: messaging.KindContacts, ReplyTo: about, Contacts: []messaging.Contact{anaSouza}},
 			func(m *waE2E.Message) []any {
 				return []any{m.GetContactMessage().GetDisplayName(), m.GetContactMessage().GetVcard(), quoted(m.GetContactMessage().ContextInfo)}
 			},
@@ -56,7 +58,8 @@ func TestPlacesCardsAndPollsArrive(t *testing.T) {
 			},
 		},
 		{
-			"two cards", messaging.Content{Kind: messaging.KindContacts, ReplyTo: about, Contacts: []messaging.Contact{
+			"two cards",
+			messaging.Content{Kind: messaging.KindContacts, ReplyTo: about, Contacts: []messaging.Contact{
 				{Name: messaging.ContactName{FormattedName: "Ana"}}, {Name: messaging.ContactName{FormattedName: "Beto"}},
 			}},
 			func(m *waE2E.Message) []any {
@@ -66,7 +69,8 @@ func TestPlacesCardsAndPollsArrive(t *testing.T) {
 			[]any{"Ana", 2, "BEGIN:VCARD\nVERSION:3.0\nN:;Beto;;;\nFN:Beto\nEND:VCARD", "3EB0AA"},
 		},
 		{
-			"poll", messaging.Content{Kind: messaging.KindPoll, ReplyTo: about, Poll: &messaging.Poll{Question: "When?", Options: []string{"Today", "Later"}}},
+			"poll",
+			messaging.Content{Kind: messaging.KindPoll, ReplyTo: about, Poll: &messaging.Poll{Question: "When?", Options: []string{"Today", "Later"}}},
 			func(m *waE2E.Message) []any {
 				poll := m.GetPollCreationMessage()
 				return []any{

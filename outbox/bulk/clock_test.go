@@ -86,6 +86,12 @@ func (c *handClock) skip(on bool) {
 	c.skips = on
 }
 
+func (c *handClock) skipping() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.skips
+}
+
 // next returns when the next call is due; false when none is.
 func (c *handClock) next() (due time.Time, ok bool) {
 	c.mu.Lock()

@@ -50,14 +50,19 @@ func BulkRows(n int) []bulk.StoredRow {
 func Chunks(t testing.TB, rows []bulk.StoredRow) (chunks []bulk.Chunk) {
 	t.Helper()
 	for from := 0; from < len(rows); from += chunkRows {
-		part := rows[from:min(from+chunkRows, len(rows))]
-		data, err := json.Marshal(part)
-		if err != nil {
-			t.Fatal(err)
-		}
-		chunks = append(chunks, bulk.Chunk{First: part[0].Number, Rows: len(part), Data: data})
+		chunks = append(chunks, OneChunk(t, rows[from:min(from+chunkRows, len(rows))]))
 	}
 	return chunks
+}
+
+// OneChunk makes a chunk of rows that follow each other.
+func OneChunk(t testing.TB, rows []bulk.StoredRow) bulk.Chunk {
+	t.Helper()
+	data, err := json.Marshal(rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bulk.Chunk{First: rows[0].Number, Rows: len(rows), Data: data}
 }
 
 // Bulk stages and creates a bulk.

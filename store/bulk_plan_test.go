@@ -1,0 +1,127 @@
+package store
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"portaria/internal/testpg"
+	"portaria/messaging"
+)
+
+// What is asked of bulks must find its rows by an index that leads to them,
+// however many rows there are beside them: a turn is decided while all other
+// writers wait.
+func TestWhatIsAskedOfBulksIsFoundByAnIndex(t *testing.T) {
+	for _, url := range []string{"", testpg.Database(t)} {
+		s, err := Open(t.Context(), Options{DataDir: t.TempDir(), DatabaseURL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		fillBulks(t, s)
+		messages := bulkMessages(messaging.NewTenancy("wsp_1", messaging.Test, messaging.AllInstances()), "blk_7")
+		messages.tail(" ORDER BY m.id DESC LIMIT ", 51)
+		for _, c := range []struct {
+			name, query string
+			args        []any
+			index       string // what the plan must name
+		}{
+			{"messages of a bulk", messages.text(), messages.args, "messages_bulk"},
+			{"rows", selectTurned, []any{"blk_7", int64(10), int64(20)}, "bulk_recipients_pkey|bulk_recipients_1|PRIMARY KEY"},
+			{"rows again", selectAgain, []any{"blk_7", 10}, "bulk_recipients_again"},
+			{"opt-outs", s.engine.text(selectOptedOut, 2), keysOf(selectOptedOut), "opt_outs_pkey|opt_outs_1|PRIMARY KEY"},
+			{"what persons had", s.engine.text(selectHeard, 2), keysOf(selectHeard), "bulk_recipients_person"},
+			{"open bulks", selectOpenBulks, nil, "bulks_open"},
+			{"stray chunks", selectStray, nil, "bulk_chunks_pkey|bulk_chunks_1|PRIMARY KEY"},
+		} {
+			plan := explainPlan(t, s, c.query, c.args)
+			if !regexp.MustCompile(c.index).MatchString(plan) || regexp.MustCompile(`SCAN (m|r|o|messages|bulk_recipients|opt_outs)\b|Seq Scan on (messages|bulk_recipients|opt_outs)`).MatchString(plan) {
+				t.Errorf("%s: %s is not asked by %s:\n%s", s.engine.name, c.name, c.index, plan)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// keysOf makes two rows of keys for a statement, in the form of its engine.
+func keysOf(r *rows) (args []any) {
+	for range 2 {
+		for _, k := range r.columns {
+			if k == text {
+				args = append(args, "x")
+				continue
+			}
+			args = append(args, int64(1))
+		}
+	}
+	return args
+}
+
+func explainPlan(t *testing.T, s *Store, query string, args []any) string {
+	t.Helper()
+	verb := "EXPLAIN "
+	if s.engine.name == sqliteEngine.name {
+		verb = "EXPLAIN QUERY PLAN "
+	} else if strings.Contains(query, "unnest(") {
+		args = arraysOf(query, args)
+	}
+	found, err := s.r.QueryxContext(t.Context(), verb+s.engine.sql(query), args...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, query)
+	}
+	defer found.Close()
+	var lines []string
+	for found.Next() {
+		columns, err := found.SliceScan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprintf("%s", columns[len(columns)-1]))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// arraysOf turns the keys of keysOf into one array for each column.
+func arraysOf(query string, args []any) []any {
+	for _, r := range []*rows{selectOptedOut, selectHeard} {
+		if strings.HasPrefix(query, r.head) {
+			return r.arrays(args)
+		}
+	}
+	return args
+}
+
+// fillBulks makes many rows of other bulks, and has PostgreSQL count them.
+func fillBulks(t *testing.T, s *Store) {
+	t.Helper()
+	const numbers = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) `
+	for _, statement := range []string{
+		`INSERT INTO messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content, metadata, priority, position,
+			wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events)
+			` + numbers + `SELECT 'wsp_1', 'test', 'msg_' || i, 'ins_1', 'outbound', 'x', 'x', 'text', '{}', '', 2, i, 'WA' || i, 'key_1', 'key_1',
+				CASE WHEN i % 2 = 0 THEN '' ELSE 'blk_' || (i % 100) END, '', i, 0, 0, 'sent', '' FROM n`,
+		`INSERT INTO bulk_recipients (workspace_id, environment, bulk_id, row_number, person, instance_id, message_id, reason, at)
+			` + numbers + `SELECT 'wsp_1', 'test', 'blk_' || (i % 100), i, 'p' || i, 'ins_1', 'msg_' || i, '', i FROM n`,
+		`INSERT INTO bulk_chunks (bulk_id, first_row, row_count, data) ` + numbers + `SELECT 'blk_' || (i % 100), i, 1, '[]' FROM n`,
+		`INSERT INTO workspaces (id, name, created_at) VALUES ('wsp_1', 'w', 1)`,
+		`INSERT INTO opt_outs (workspace_id, environment, instance_id, person, peer_input, peer_wa_id, keyword, key_id, created_at)
+			` + numbers + `SELECT 'wsp_1', 'test', 'ins_1', 'p' || i, '', '', '', '', i FROM n`,
+		`INSERT INTO bulks (workspace_id, environment, id, name, instances, key_id, lineage, state, kind, template, metadata, options, total, queued, sent,
+			delivered, read, failed, skipped, canceled, pending, next_row, created_at, send_at, started_at, paused_at, ended_at)
+			` + numbers + `SELECT 'wsp_1', 'test', 'blk_' || i, '', 'ins_1', '', '', 'completed', 'text', '{}', '', '{}', 1, 0, 1, 0, 0, 0, 0, 0, 0, 2, i, 0, 1, 0, 1 FROM n`,
+		"ANALYZE -- only: postgres\n",
+	} {
+		if statement = s.engine.sql(statement); statement == "" {
+			continue
+		}
+		if _, err := s.w.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%v\n%s", err, statement)
+		}
+	}
+}
