@@ -55,6 +55,7 @@ type appOptions struct {
 	trustedProxies []netip.Prefix
 	publicURL      string // empty: the address that is listened on
 	mediaDir       string
+	spoolDir       string // where the rows of bulks lie while they are accepted; empty: the system's
 	mediaAllow     []netip.Prefix // addresses that files may be fetched from though they are not public
 	secretKey      []byte         // what secrets in the database are sealed with
 	proxyAllow     []netip.Prefix // addresses where these may stand though they are not public
@@ -118,7 +119,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		Bulks: a.bulks, Steering: a.bulks, OptOuts: s,
 		Streams: a.sinks.hub, Webhooks: a.sinks.endpoints, Deliveries: a.sinks.endpoints,
 		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
-		TrustedProxies: o.trustedProxies, Version: version(), Secret: o.secretKey,
+		TrustedProxies: o.trustedProxies, Version: version(), Secret: o.secretKey, SpoolDir: o.spoolDir,
 	})
 	return a, err
 }

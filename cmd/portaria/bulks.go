@@ -13,7 +13,7 @@ import (
 func (a *app) newBulks(o appOptions) {
 	a.store.OptOutKeyword(a.optOutKeyword)
 	a.bulks = bulk.New(bulk.Options{
-		Store: a.store, Outbox: a.outbox, Reporter: a.store, Channels: a.manager, Logger: o.log,
+		Store: a.store, Outbox: a.outbox, Reporter: a.store, Channels: a.manager, Dir: o.spoolDir, Logger: o.log,
 		Clocks:  func(w messaging.World) messaging.Clock { return a.clock(w.WorkspaceID, w.Environment) },
 		Refuses: sandbox.RefusesAtOnce, Predict: sandbox.Predict,
 		Instance: func(ctx context.Context, w messaging.World, id string) (messaging.Instance, error) {

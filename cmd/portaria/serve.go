@@ -80,7 +80,7 @@ func (cmd *serveCmd) Run(ctx context.Context, c *Config, io streams) error {
 // options are those of the settings that need no database.
 func (cmd *serveCmd) options(c *Config, log *slog.Logger) (o appOptions, err error) {
 	o = appOptions{
-		log: log, bcryptCost: c.BcryptCost, publicURL: cmd.PublicURL, mediaDir: filepath.Join(c.DataDir, mediaFolder),
+		log: log, bcryptCost: c.BcryptCost, publicURL: cmd.PublicURL, mediaDir: filepath.Join(c.DataDir, mediaFolder), spoolDir: c.DataDir,
 	}
 	if o.trustedProxies, err = c.trustedProxies(); err != nil {
 		return o, err
