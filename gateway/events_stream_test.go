@@ -232,11 +232,12 @@ func TestWhoNeverReadsIsCutAndDelaysNobody(t *testing.T) {
 	b := h.instance(t, "b")
 	stuck := h.dialStream(t, h.key(t, "*"))
 	waitFor(t, "the stream to open", func() bool { return streams.open.Load() == 1 })
+	before := h.sent(b.ID, "x").ID // so that it does not matter when each begins to follow
 	var listeners []*listening
 	for range 5 {
 		token := h.key(t, "*")
 		for range 20 {
-			listeners = append(listeners, h.listen(t, token, "?instance=b"))
+			listeners = append(listeners, h.listen(t, token, "?instance=b", "Last-Event-ID", before))
 		}
 	}
 	const events = 400

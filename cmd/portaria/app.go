@@ -55,7 +55,7 @@ type appOptions struct {
 	trustedProxies []netip.Prefix
 	publicURL      string // empty: the address that is listened on
 	mediaDir       string
-	spoolDir       string // where the rows of bulks lie while they are accepted; empty: the system's
+	spoolDir       string         // where the rows of bulks lie while they are accepted; empty: the system's
 	mediaAllow     []netip.Prefix // addresses that files may be fetched from though they are not public
 	secretKey      []byte         // what secrets in the database are sealed with
 	proxyAllow     []netip.Prefix // addresses where these may stand though they are not public

@@ -9,15 +9,21 @@ import (
 // readRow reads the next row that has something on it; it may have limit cells.
 func (r *Reader) readRow(limit int) error {
 	for {
-		if _, ok, err := r.src.peek(); !ok {
+		b, ok, err := r.src.peek()
+		if !ok {
 			return orEOF(err)
 		}
 		r.text, r.ends, r.quoted, r.began = r.text[:0], r.ends[:0], false, r.line
+		if b == '\n' || b == '\r' { // a file may be nothing but these
+			if err := r.endLine(b); err != nil {
+				return err
+			}
+			continue
+		}
 		for more := true; more; {
 			if len(r.ends) == limit {
 				return r.tooMany(limit)
 			}
-			var err error
 			if more, err = r.readCell(); err != nil {
 				return err
 			}
