@@ -75,6 +75,7 @@ func BenchmarkAccept(b *testing.B) {
 		ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
 	}
 	furnish(b, &w.world, &options)
+	newBulkShelf(&w.world, &options)
 	server, err := gateway.New(options)
 	if err != nil {
 		b.Fatal(err)

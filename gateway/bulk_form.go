@@ -124,6 +124,9 @@ func isNDJSON(contentType, name string) bool {
 // takeOption reads one option and makes JSON of it.
 func (p *bulkParts) takeOption(name string, part io.Reader) error {
 	raw, err := readAll(nil, part, -1, jsonLimit-p.held)
+	if errors.Is(err, ErrPayloadTooLarge) {
+		return errLongHead
+	}
 	if err != nil {
 		return err
 	}

@@ -75,8 +75,12 @@ func TestOptionsOfAFormAreBounded(t *testing.T) {
 // Whatever a form holds, it is refused or becomes one JSON object.
 func FuzzBulkForm(f *testing.F) {
 	for _, pairs := range [][]string{
-		{"file", "to\n1\n", "message", `{"text":"a"}`}, {"message", `{"message":{"text":"a"},"name":"b"}`, "name", "c"}, {"instances", `a,"b`, "pace", "{}"},
-		{"message", `{"a\ud800":1,"message":2}`}, {"metadata", `{"a":1}{}`}, {"x", "y"},
+		{"file", "to\n1\n", "message", `{"text":"a"}`},
+		{"message", `{"message":{"text":"a"},"name":"b"}`, "name", "c"},
+		{"instances", `a,"b`, "pace", "{}"},
+		{"message", `{"a\ud800":1,"message":2}`},
+		{"metadata", `{"a":1}{}`},
+		{"x", "y"},
 	} {
 		form, boundary := formOf(f, pairs...)
 		f.Add(bytes.ReplaceAll(form, []byte(boundary), []byte("b")))

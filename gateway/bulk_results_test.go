@@ -191,9 +191,12 @@ func TestOptOutsAreKept(t *testing.T) {
 		token, body, code string
 		status            int
 	}{
-		{locked, `{"to":"5511912345678"}`, "KEY_IS_INSTANCE_LOCKED", 403}, {locked, `{"to":"5511912345678","instance_id":"two"}`, "INSTANCE_NOT_ALLOWED", 403},
-		{all, `{"to":"5511912345678","instance_id":"nobody"}`, "INSTANCE_NOT_FOUND", 404}, {all, `{"to":"nobody"}`, "INVALID_RECIPIENT", 422},
-		{all, `{"to":"","instance_id":""}`, "VALIDATION_FAILED", 422}, {all, `{"phone":"5511912345678"}`, "VALIDATION_FAILED", 422},
+		{locked, `{"to":"5511912345678"}`, "KEY_IS_INSTANCE_LOCKED", 403},
+		{locked, `{"to":"5511912345678","instance_id":"two"}`, "INSTANCE_NOT_ALLOWED", 403},
+		{all, `{"to":"5511912345678","instance_id":"nobody"}`, "INSTANCE_NOT_FOUND", 404},
+		{all, `{"to":"nobody"}`, "INVALID_RECIPIENT", 422},
+		{all, `{"to":"","instance_id":""}`, "VALIDATION_FAILED", 422},
+		{all, `{"phone":"5511912345678"}`, "VALIDATION_FAILED", 422},
 	} {
 		h.Expect(t, post("/v1/opt-outs", c.token, c.body), c.status, c.code)
 	}
@@ -228,7 +231,9 @@ func TestOptOutKeywordsAreCheckedAsSettings(t *testing.T) {
 		words string
 		want  []string
 	}{
-		{`["SAIR","não quero mais"]`, nil}, {`[]`, nil}, {`null`, nil},
+		{`["SAIR","não quero mais"]`, nil},
+		{`[]`, nil},
+		{`null`, nil},
 		{`"SAIR"`, []string{"settings.opt_out_keywords:type"}},
 		{`["SAIR",5]`, []string{"settings.opt_out_keywords[1]:type"}},
 		{`[" ","` + strings.Repeat("é", 41) + `"]`, []string{"settings.opt_out_keywords[0]:length", "settings.opt_out_keywords[1]:length"}},

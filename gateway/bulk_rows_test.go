@@ -73,11 +73,13 @@ func TestJSONRowsAreReadOneByOne(t *testing.T) {
 		"none": {`[ ]`, nil, ""},
 		"plain": {
 			`[{"to":"+55 11","variables":{"name":"Ana","n":1.50,"ok":true,"no":null,"empty":""}}, {"to":"2"}]`,
-			[]string{`1 0 "+55 11" name="Ana" n="1.50" ok="true" empty=""`, `2 0 "2"`}, "",
+			[]string{`1 0 "+55 11" name="Ana" n="1.50" ok="true" empty=""`, `2 0 "2"`},
+			"",
 		},
 		"escapes": {
 			`[{"variables":{"n\u0061me":"a\"\\\n\u00e9\ud83d\ude00","a\\b":"1"},"t\u006f":"1\t"},{"to":"2","variables":{"name":"x","a\b":"2"}}]`,
-			[]string{`1 0 "1\t" name="a\"\\\né😀" a\b="1"`, `2 0 "2" name="x" a` + "\b" + `="2"`}, "",
+			[]string{`1 0 "1\t" name="a\"\\\né😀" a\b="1"`, `2 0 "2" name="x" a` + "\b" + `="2"`},
+			"",
 		},
 		"strange rows": {
 			`[5,"x",[{}],{},{"to":5},{"to":"1","variables":[]},{"to":"1","variables":{"a":{"b":"}"},"c":[1,"]"]}},{"to":"1","age":{"to":2}},{"to":"1","variables":null},null]`,
@@ -85,7 +87,8 @@ func TestJSONRowsAreReadOneByOne(t *testing.T) {
 				`1 0 "" ! 1 0  INVALID_ROW`, `2 0 "" ! 2 0  INVALID_ROW`, `3 0 "" ! 3 0  INVALID_ROW`, `4 0 "" ! 4 0 to INVALID_RECIPIENT`,
 				`5 0 "" ! 5 0 to INVALID_ROW`, `6 0 "1" ! 6 0 variables INVALID_ROW`, `7 0 "1" ! 7 0 variables.a INVALID_ROW`,
 				`8 0 "1" ! 8 0 age INVALID_ROW`, `9 0 "1"`, `10 0 "" ! 10 0  INVALID_ROW`,
-			}, "",
+			},
+			"",
 		},
 		"broken row":       {`[{"to":"1"},{"to":}]`, []string{`1 0 "1"`}, "INVALID_JSON row=2 offset=118"},
 		"broken between":   {`[{"to":"1"} {"to":"2"}]`, []string{`1 0 "1"`}, "INVALID_JSON row=2 offset=112"},
@@ -162,8 +165,10 @@ func TestColumnsBecomeVariables(t *testing.T) {
 	}{
 		"as they are": {file, nil, []string{`1 2 "9" phone="+55 11" Nome="Ana" city="São \"Paulo\""`, `2 4 "8" phone="2" Nome="" city="x"`}, ""},
 		"mapped": {
-			file, columnMap{"to": "phone", "name": " Nome ", "city": "to"},
-			[]string{`1 2 "+55 11" city="9" name="Ana"`, `2 4 "2" city="8" name=""`}, "",
+			file,
+			columnMap{"to": "phone", "name": " Nome ", "city": "to"},
+			[]string{`1 2 "+55 11" city="9" name="Ana"`, `2 4 "2" city="8" name=""`},
+			"",
 		},
 		"mapped without to":    {file, columnMap{"name": "Nome"}, []string{`1 2 "9" name="Ana" phone="+55 11" city="São \"Paulo\""`, `2 4 "8" name="" phone="2" city="x"`}, ""},
 		"to a strange column":  {file, columnMap{"to": "fone"}, nil, "VALIDATION_FAILED mapping.to:not_found"},
@@ -295,38 +300,5 @@ func sameRows(t *testing.T, upload *rowsUpload, want []jsontext.Value) {
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func BenchmarkJSONRows(b *testing.B) {
-	var list strings.Builder
-	list.WriteByte('[')
-	for i := range 100_000 {
-		if i > 0 {
-			list.WriteByte(',')
-		}
-		fmt.Fprintf(&list, `{"to":"+55119%08d","variables":{"name":"Customer %d","order":"A-%07d"}}`, i, i, i)
-	}
-	list.WriteByte(']')
-	upload := uploaded(b, rowsJSON, list.String())
-	b.SetBytes(int64(list.Len()))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := (jsonRows{upload}).Each(b.Context(), func(*bulk.Row) error { return nil }); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkSplitter(b *testing.B) {
-	body := []byte(`{"message":{"text":"a"},"recipients":[` + strings.Repeat(`{"to":"+5511912345678","variables":{"name":"Customer 1","order":"A-1"}},`, 100_000) + `{}]}`)
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		s := &splitter{rows: io.Discard, head: func([]byte) error { return nil }}
-		for rest := body; len(rest) > 0; rest = rest[min(len(rest), spoolPiece):] {
-			if _, err := s.Write(rest[:min(len(rest), spoolPiece)]); err != nil {
-				b.Fatal(err)
-			}
-		}
 	}
 }

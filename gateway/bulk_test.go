@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"portaria/auth"
 	"portaria/gateway/gatewaytest"
 	"portaria/messaging"
 )
@@ -166,118 +164,6 @@ func TestOptionsOfABulkAreUnderstood(t *testing.T) {
 	}
 }
 
-// Whoever uploads a bulk is told all that is wrong with it at once, and where.
-func TestWhatIsWrongWithABulkIsNamed(t *testing.T) {
-	h := open(t)
-	h.instance(t, "one")
-	token := h.key(t, bulkScopes...)
-	const invalid, rows, text = "VALIDATION_FAILED", `"recipients":[{"to":"5511912345678"}]`, `"message":{"text":"a"}`
-	for name, c := range map[string]struct {
-		body   string
-		parts  []part
-		code   string
-		fields []string
-	}{
-		"nothing":            {body: `{}`, code: invalid, fields: []string{"message:required", "recipients:required"}},
-		"no object":          {body: `[]`, code: invalid, fields: []string{":type"}},
-		"rows of a text":     {body: `{` + text + `,"recipients":"5511"}`, code: invalid, fields: []string{"recipients:type"}},
-		"rows of null":       {body: `{` + text + `,"recipients":null}`, code: invalid, fields: []string{"recipients:type"}},
-		"rows twice":         {body: `{` + text + `,` + rows + `,` + rows + `}`, code: "INVALID_JSON"},
-		"broken head":        {body: `{` + rows + `,"message":}`, code: "INVALID_JSON"},
-		"cut":                {body: `{` + text + `,"recipients":[{"to":"5511912345678"}`, code: "INVALID_JSON"},
-		"broken rows":        {body: `{` + text + `,"recipients":[{"to":"5511912345678"]}`, code: "INVALID_JSON"},
-		"text behind it":     {body: `{` + text + `,` + rows + `}}`, code: "INVALID_JSON"},
-		"unknown":            {body: `{` + text + `,` + rows + `,"sendAt":"x","message_":1}`, code: invalid, fields: []string{"message_:unknown", "sendAt:unknown"}},
-		"instances":          {body: `{` + text + `,` + rows + `,"instances":["one"]}`, code: invalid, fields: []string{"instances:unknown"}},
-		"mapping":            {body: `{` + text + `,` + rows + `,"mapping":{"to":"x"}}`, code: invalid, fields: []string{"mapping:requires"}},
-		"mapping of numbers": {body: `{` + text + `,` + rows + `,"mapping":{"to":1}}`, code: invalid, fields: []string{"mapping:type"}},
-		"a bad row":          {body: `{` + text + `,"recipients":[{"to":"5511912345678"},{"to":5,"x":1}]}`, code: invalid, fields: []string{"recipients[1].to:INVALID_ROW"}},
-		"a reaction":         {body: `{"message":{"reaction":{"message_id":"x","emoji":"a"}},` + rows + `}`, code: invalid, fields: []string{"message.reaction:requires"}},
-		"an answer":          {body: `{"message":{"text":"a","reply_to":"3EB0"},` + rows + `}`, code: invalid, fields: []string{"message.reply_to:requires"}},
-		"no content":         {body: `{"message":{},` + rows + `}`, code: invalid, fields: []string{"message.text:required"}},
-		"content of a text":  {body: `{"message":"Olá",` + rows + `}`, code: invalid, fields: []string{"message:type"}},
-		"a long text":        {body: `{"message":{"text":"` + strings.Repeat("a", messaging.MaxTextBytes+1) + `"},` + rows + `}`, code: invalid, fields: []string{"message.text:max_bytes"}},
-		"buttons":            {body: `{"message":{"buttons":[]},` + rows + `}`, code: "UNSUPPORTED_MESSAGE_TYPE"},
-		"a strange file":     {body: `{"message":{"image":{"base64":"AAAA"}},` + rows + `}`, code: invalid, fields: []string{"message.image:media_type"}},
-		"an absent file":     {body: `{"message":{"image":{"media_id":"med_00000000000000000000000000"}},` + rows + `}`, code: invalid, fields: []string{"message.image.media_id:not_found"}},
-		"strange options": {
-			body: `{` + text + `,` + rows + `,"name":"` + strings.Repeat("é", 101) + `","send_at":"tomorrow","time_zone":"Local","pace":{"min_gap_ms":-1,"per_hour":9e9},` +
-				`"quiet_hours":{"from":"9:00"},"dedupe_window":"91d","frequency_cap":{"max":0},"priority":"urgent","on_invalid":"ask","expires_in":"5"}`,
-			code: invalid, fields: []string{
-				"dedupe_window:range", "expires_in:duration", "frequency_cap.max:range", "frequency_cap.per:required", "name:max_length", "on_invalid:enum",
-				"pace.min_gap_ms:min", "pace.per_hour:type", "priority:enum", "quiet_hours.from:format", "quiet_hours.to:required", "send_at:time", "time_zone:format",
-			},
-		},
-		"a time without a zone": {body: `{` + text + `,` + rows + `,"send_at":"2026-12-01T09:00"}`, code: invalid, fields: []string{"send_at:time"}},
-		"in two years":          {body: `{` + text + `,` + rows + `,"send_at":"` + time.Now().AddDate(2, 0, 0).UTC().Format(time.RFC3339) + `"}`, code: invalid, fields: []string{"send_at:max"}},
-		"quiet without a zone":  {body: `{` + text + `,` + rows + `,"quiet_hours":{"from":"08:00","to":"08:00"}}`, code: invalid, fields: []string{"quiet_hours.time_zone:required", "quiet_hours.to:requires"}},
-		"a strange override":    {body: `{` + text + `,` + rows + `,"sandbox":{"outcome":"odd"}}`, code: invalid, fields: []string{"sandbox.outcome:enum"}},
-
-		"form: no file":         {parts: []part{{"message", "", "", `{"text":"a"}`}}, code: invalid, fields: []string{"file:required"}},
-		"form: no message":      {parts: []part{{"file", "", "", "to\n5511912345678\n"}}, code: invalid, fields: []string{"message:required"}},
-		"form: rows twice":      {parts: []part{{"file", "", "", "to\n"}, {"message", "", "", `{` + text + `,` + rows + `}`}}, code: invalid, fields: []string{"recipients:requires"}},
-		"form: a broken one":    {parts: []part{{"message", "", "", `{{name}}`}}, code: "INVALID_JSON"},
-		"form: a stranger":      {parts: []part{{"csv", "", "", "to\n"}}, code: invalid, fields: []string{"csv:unknown"}},
-		"form: two files":       {parts: []part{{"file", "", "", "to\n"}, {"file", "", "", "to\n"}}, code: invalid, fields: []string{"file:repeated"}},
-		"form: an option twice": {parts: []part{{"name", "", "", "a"}, {"name", "", "", "b"}}, code: invalid, fields: []string{"name:repeated"}},
-		"form: in both": {
-			parts: []part{{"name", "", "", "a"}, {"message", "", "", `{` + text + `,"name":"b"}`}}, code: invalid, fields: []string{"name:repeated"},
-		},
-		"form: bad JSON":       {parts: []part{{"pace", "", "", "fast"}}, code: invalid, fields: []string{"pace:format"}},
-		"form: no UTF-8":       {parts: []part{{"name", "", "", "\xff"}}, code: invalid, fields: []string{"name:format"}},
-		"form: instances":      {parts: []part{{"file", "", "", "to\n"}, {"message", "", "", `{"text":"a"}`}, {"instances", "", "", "one"}}, code: invalid, fields: []string{"instances:unknown"}},
-		"form: lines, mapped":  {parts: []part{{"file", "a.ndjson", "", "{}"}, {"message", "", "", `{"text":"a"}`}, {"mapping", "", "", `{"to":"x"}`}}, code: invalid, fields: []string{"mapping:requires"}},
-		"form: Latin-1":        {parts: []part{{"file", "", "", "to,name\n5511912345678,Jo\xe3o\n"}, {"message", "", "", `{"text":"a"}`}}, code: invalid, fields: []string{"file:not_utf8"}},
-		"form: no such column": {parts: []part{{"file", "", "", "fone\n1\n"}, {"message", "", "", `{"text":"a"}`}}, code: invalid, fields: []string{"file:required"}},
-		"form: broken lines":   {parts: []part{{"file", "a.jsonl", "", "{}\n{"}, {"message", "", "", `{"text":"a"}`}}, code: "INVALID_JSON"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := post("/v1/instances/one/bulk", token, c.body)
-			if c.parts != nil {
-				r.Body, r.Header = form(t, c.parts...)
-			}
-			status := http.StatusUnprocessableEntity
-			if c.code == "INVALID_JSON" {
-				status = http.StatusBadRequest
-			}
-			answer := h.Expect(t, r, status, c.code)
-			if diff := cmp.Diff(fieldsOf(t, answer), c.fields); diff != "" {
-				t.Errorf("fields (-got +want):\n%s", diff)
-			}
-			if c.body != "" && c.code == "INVALID_JSON" && !strings.Contains(string(answer.Body), `"offset":`) {
-				t.Errorf("without its place: %s", answer.Body)
-			}
-		})
-	}
-	if n := h.bulks.stored(); n != 0 {
-		t.Errorf("%d bulks were stored", n)
-	}
-	if n := h.files(t); n != 0 {
-		t.Errorf("%d files stay", n)
-	}
-	h.nothingSpooled(t)
-}
-
-// fieldsOf lists the refused fields of an answer with their rules, sorted.
-func fieldsOf(t *testing.T, answer gatewaytest.Response) (list []string) {
-	t.Helper()
-	var body struct {
-		Error struct {
-			Details struct {
-				Fields []struct{ Field, Rule string }
-			}
-		}
-	}
-	if err := json.Unmarshal(answer.Body, &body); err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range body.Error.Details.Fields {
-		list = append(list, f.Field+":"+f.Rule)
-	}
-	slices.Sort(list)
-	return list
-}
-
 // A bulk over several instances is refused whole when one of them may not be
 // used, and the same one counts once.
 func TestABulkNamesItsInstances(t *testing.T) {
@@ -332,131 +218,6 @@ func TestABulkNamesItsInstances(t *testing.T) {
 	}
 }
 
-// A dry run answers, stores nothing, pays nothing and takes no Idempotency-Key:
-// the same request without it still runs.
-func TestADryRunLeavesNothing(t *testing.T) {
-	h := open(t)
-	h.instance(t, "one")
-	_, token := h.Mint(t, auth.NewKey{
-		Environment: messaging.Test, Scopes: bulkScopes, AllInstances: true, RatePerMinute: 60, RateBurst: 20, MessagesPerMinute: 1800,
-	})
-	body := `{"message":{"image":{"base64":"` + b64(pngFile) + `","caption":"{{a}}"}},"recipients":[{"to":"x"}` + strings.Repeat(`,{"to":"5511912345678"}`, 250) + `]}`
-	r := post("/v1/instances/one/bulk?dry_run=true", token, body)
-	r.Header = map[string]string{"Idempotency-Key": "k"}
-	answer := h.Expect(t, r, http.StatusOK, "")
-	type rehearsal struct {
-		Accepted               bool
-		Total, Valid, Invalid  int
-		Outcomes               map[string]int
-		Faults                 []map[string]any
-		DurationSeconds        float64 `json:"duration_seconds"`
-		Tokens                 map[string]int
-		StartsAt, EndsAt, Name string
-	}
-	got := data[rehearsal](t, answer)
-	want := rehearsal{
-		Total: 251, Valid: 250, Invalid: 1, Outcomes: map[string]int{"read": 250}, DurationSeconds: 90, Tokens: map[string]int{"requests": 4, "messages": 250},
-		Faults: []map[string]any{{"row": 1., "line": nil, "column": "to", "code": "INVALID_RECIPIENT", "message": "The recipient cannot be."}},
-	}
-	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("(-got +want):\n%s", diff)
-	}
-	if left := answer.Header.Get("X-RateLimit-Remaining"); left != "19" {
-		t.Errorf("%s tokens are left of 20", left)
-	}
-	r.Path = "/v1/instances/one/bulk"
-	r.Body = strings.Replace(body, `{"to":"x"},`, "", 1)
-	made := data[shown](t, h.Expect(t, r, http.StatusAccepted, ""))
-	again := h.Expect(t, r, http.StatusAccepted, "")
-	if data[shown](t, again).ID != made.ID || again.Header.Get("Idempotent-Replayed") != "true" || h.bulks.stored() != 1 {
-		t.Errorf("the repeat is another bulk: %s", again.Body)
-	}
-	if n := h.files(t); n != 1 {
-		t.Errorf("%d files were kept for one bulk", n)
-	}
-	h.Expect(t, post("/v1/instances/one/bulk?dry_run=yes", token, r.Body), http.StatusBadRequest, "BAD_REQUEST")
-}
-
-// One upload is one bulk, also when it comes as a form with another boundary;
-// another one under the same key is refused.
-func TestOneIdempotencyKeyIsOneUpload(t *testing.T) {
-	h := open(t)
-	h.instance(t, "one")
-	token := h.key(t, bulkScopes...)
-	send := func(file, message string) gatewaytest.Request {
-		r := gatewaytest.Request{Method: http.MethodPost, Path: "/v1/instances/one/bulk", Token: token}
-		r.Body, r.Header = form(t, part{"file", "a.csv", "", file}, part{"message", "", "", message})
-		r.Header["Idempotency-Key"] = "k"
-		return r
-	}
-	first := data[shown](t, h.Expect(t, send("to\n5511912345678\n", `{"text":"a"}`), http.StatusAccepted, ""))
-	again := h.Expect(t, send("to\n5511912345678\n", `{"text":"a"}`), http.StatusAccepted, "")
-	if data[shown](t, again).ID != first.ID || h.bulks.stored() != 1 {
-		t.Errorf("the repeat is another bulk: %s", again.Body)
-	}
-	h.Expect(t, send("to\n5511912345679\n", `{"text":"a"}`), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
-	h.Expect(t, send("to\n5511912345678\n", `{"text":"b"}`), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
-	other := post("/v1/instances/one/bulk", token, `{"message":{"text":"a"},"recipients":[{"to":"5511912345678"}]}`)
-	other.Header = map[string]string{"Idempotency-Key": "k"}
-	h.Expect(t, other, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
-	other.Header["Idempotency-Key"] = "j"
-	h.Expect(t, other, http.StatusAccepted, "")
-	other.Body = strings.Replace(other.Body, "678", "679", 1)
-	h.Expect(t, other, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
-}
-
-// A bulk costs a token for each hundred recipients, as far as the key's bucket
-// can hold them, and one message for each; who has not so much is told when to
-// come back, or that it never can be.
-func TestABulkIsPaidBeforeItIsStored(t *testing.T) {
-	h := open(t)
-	h.instance(t, "one")
-	mint := func(burst, messages int64) string {
-		_, token := h.Mint(t, auth.NewKey{
-			Environment: messaging.Test, Scopes: bulkScopes, AllInstances: true, RatePerMinute: 60, RateBurst: burst, MessagesPerMinute: messages,
-		})
-		return token
-	}
-	send := func(token string, n int) gatewaytest.Request {
-		return post("/v1/instances/one/bulk", token, `{"message":{"text":"a"},"recipients":[`+strings.Repeat(`{"to":"5511912345678"},`, n-1)+`{"to":"5511912345678"}]}`)
-	}
-	// 1 for the request and 3 for 201 recipients leave 16 of 20.
-	rich := mint(20, 0)
-	if left := h.Expect(t, send(rich, 201), http.StatusAccepted, "").Header.Get("X-RateLimit-Remaining"); left != "16" {
-		t.Errorf("%s tokens are left of 20", left)
-	}
-	// The whole bucket, and no more, however many there are.
-	if left := h.Expect(t, send(mint(5, 0), 5000), http.StatusAccepted, "").Header.Get("X-RateLimit-Remaining"); left != "0" {
-		t.Errorf("%s tokens are left of 5", left)
-	}
-	if h.Expect(t, send(mint(1, 0), 5000), http.StatusAccepted, ""); h.bulks.stored() != 3 {
-		t.Errorf("%d bulks", h.bulks.stored())
-	}
-	spent := mint(5, 0)
-	h.Expect(t, get("/v1/me", spent), http.StatusOK, "")
-	refused := h.Expect(t, send(spent, 5000), http.StatusTooManyRequests, "RATE_LIMITED")
-	if after := refused.Header.Get("Retry-After"); after != "1" && after != "2" {
-		t.Errorf("Retry-After %q", after)
-	}
-	// 1,800 a minute let 300 through at once.
-	slow := mint(50, 1800)
-	never := h.Expect(t, send(slow, 301), http.StatusUnprocessableEntity, "VALIDATION_FAILED")
-	if diff := cmp.Diff(fieldsOf(t, never), []string{"recipients:max"}); diff != "" || !strings.Contains(string(never.Body), `"limit":300`) {
-		t.Errorf("%s%s", never.Body, diff)
-	}
-	accepted := h.Expect(t, send(slow, 200), http.StatusAccepted, "")
-	if !strings.Contains(accepted.Header.Get("RateLimit"), `"messages";r=100`) {
-		t.Errorf("RateLimit: %s", accepted.Header.Get("RateLimit"))
-	}
-	later := h.Expect(t, send(slow, 250), http.StatusTooManyRequests, "RATE_LIMITED")
-	if after := later.Header.Get("Retry-After"); after == "" || after == "0" {
-		t.Errorf("Retry-After %q", after)
-	}
-	if h.bulks.stored() != 4 {
-		t.Errorf("%d bulks were stored", h.bulks.stored())
-	}
-}
-
 // The file of a message is brought and kept once, and not at all for a bulk that
 // is refused.
 func TestTheFileOfABulkIsKeptOnce(t *testing.T) {
@@ -484,8 +245,15 @@ func TestABulkIsSteered(t *testing.T) {
 	token := h.key(t, bulkScopes...)
 	id := data[shown](t, h.Expect(t, post("/v1/instances/one/bulk", token, `{"message":{"text":"a"},"recipients":[{"to":"5511912345678"}]}`), http.StatusAccepted, "")).ID
 	for _, step := range []struct{ ask, state, refused string }{
-		{"pause", "paused", ""}, {"pause", "", "paused"}, {"retry-failed", "", "paused"}, {"resume", "running", ""}, {"resume", "", "running"},
-		{"retry-failed", "running", ""}, {"cancel", "canceled", ""}, {"cancel", "", "canceled"}, {"resume", "", "canceled"},
+		{"pause", "paused", ""},
+		{"pause", "", "paused"},
+		{"retry-failed", "", "paused"},
+		{"resume", "running", ""},
+		{"resume", "", "running"},
+		{"retry-failed", "running", ""},
+		{"cancel", "canceled", ""},
+		{"cancel", "", "canceled"},
+		{"resume", "", "canceled"},
 	} {
 		r := post("/v1/bulk/"+id+"/"+step.ask, token, "")
 		if step.refused == "" {

@@ -34,6 +34,7 @@ const (
 
 var (
 	errBulkTooLarge = ErrPayloadTooLarge.Saying("The upload is larger than 25 MiB: send it as several bulks.")
+	errLongHead     = ErrPayloadTooLarge.Saying("What stands beside the recipients is larger than 1 MiB; only a message's file in base64 may be.")
 	errNoBulkType   = ErrUnsupportedMedia.Saying("A bulk comes as JSON, or as multipart/form-data with the parts message and file.")
 	errManyUploads  = fault.ErrUnavailable.Saying("Too many uploads are on their way; try again.").After(time.Second)
 )
@@ -93,7 +94,10 @@ func (x *exchange) takeSpooled(length int64) error {
 		return errBrokenBody
 	}
 	x.bodyTaken = true
-	return nil
+	if form {
+		return nil
+	}
+	return x.checkHead()
 }
 
 // openSpool makes room on the disk for an upload of at most so many bytes.
@@ -127,7 +131,7 @@ func (x *exchange) closeSpool() {
 func spoolFault(err error) error {
 	f := fault.As(err)
 	switch {
-	case f != nil && f.Is(ErrPayloadTooLarge):
+	case f == ErrPayloadTooLarge: // the very one, which ends the stream; others say more
 		return errBulkTooLarge
 	case f != nil:
 		return f
@@ -158,11 +162,14 @@ func (x *exchange) takeBulkJSON(stream io.Reader) error {
 	if _, err := io.CopyBuffer(to, onlyReader{stream}, make([]byte, spoolPiece)); err != nil {
 		return err
 	}
-	if err := disk.Flush(); err != nil {
-		return err
-	}
+	return disk.Flush()
+}
+
+// checkHead looks at what stands beside the rows of a JSON body before anything
+// is made of it.
+func (x *exchange) checkHead() error {
 	if weighsTooMuch(x.body) {
-		return ErrPayloadTooLarge
+		return errLongHead
 	}
 	if len(bytes.TrimSpace(x.body)) == 0 {
 		x.body = x.body[:0]
@@ -175,7 +182,7 @@ func (x *exchange) takeBulkJSON(stream io.Reader) error {
 // its file. It returns how long it may become.
 func (x *exchange) longHead(next []byte) (most int64, err error) {
 	if x.setAside > 0 || !bytes.Contains(append(x.body[:len(x.body):len(x.body)], next...), []byte(`"base64"`)) {
-		return 0, ErrPayloadTooLarge
+		return 0, errLongHead
 	}
 	most = min(x.spooled, mediaLimit)
 	if !x.server.bodies.take(x.call.Grant.Lineage, most) {

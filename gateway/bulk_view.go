@@ -126,9 +126,9 @@ func priorityName(p messaging.Priority) string {
 		return "high"
 	case messaging.Normal:
 		return "normal"
-	default:
-		return "low"
+	case messaging.Low:
 	}
+	return "low"
 }
 
 // bulkAnswer is what a new bulk is answered: the bulk, or a rehearsal of it.

@@ -117,7 +117,7 @@ var portugueseRules = map[string]string{
 }
 
 // placeInFile is how a sentence about a file begins: where it is wrong.
-var placeInFile = regexp.MustCompile(`^(?:row (\d+)|header) \(line (\d+)\)(?:, column (.+?))?: `)
+var placeInFile = regexp.MustCompile(`^(?:row (\d+)|header) \(line (\d+)\)(?:, column ("(?:[^"\\]|\\.)*"|.+?))?: `)
 
 // portuguesePlace returns the place that a sentence about a file begins with, in
 // Portuguese; "" when there is none.

@@ -144,6 +144,7 @@ func New(o Options) (*Server, error) {
 		"Auth": o.Auth, "Sender": o.Sender, "Instances": o.Instances, "Reader": o.Reader, "Media": o.Media,
 		"Connections": o.Connections, "Numbers": o.Numbers, "Proxies": o.Proxies, "Pacer": o.Pacer, "Links": o.Links,
 		"Streams": o.Streams, "Webhooks": o.Webhooks, "Deliveries": o.Deliveries,
+		"Bulks": o.Bulks, "Steering": o.Steering, "OptOuts": o.OptOuts,
 		"Awaiter": o.Awaiter,
 		"Clocks":  o.Clocks, "Idempotency": o.Idempotency, "Logs": o.Logs, "Ready": o.Ready,
 	} {

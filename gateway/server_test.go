@@ -150,6 +150,7 @@ func TestServeReturnsWhenItsContextHasEndedBefore(t *testing.T) {
 		Idempotency: h.world, Logs: h.world, Ready: h.world, ClockOf: func(messaging.Tenancy) messaging.Clock { return machineClock{} },
 	}
 	furnish(t, h.world, &options)
+	newBulkShelf(h.world, &options)
 	server, err := gateway.New(options)
 	if err != nil {
 		t.Fatal(err)
