@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"time"
 
 	"portaria/auth"
 	"portaria/instances"
@@ -74,18 +75,25 @@ func (s *Server) acceptBulk(ctx context.Context, call *Call, req *createBulk, th
 			return bulkAnswer{}, err
 		}
 		call.Answer(rehearsedStatus)
-		return bulkAnswer{rehearsal: call.viewRehearsal(&r, draft.Options.SkipInvalid)}, nil
+		return bulkAnswer{rehearsal: call.viewRehearsal(&r)}, nil
 	}
 	draft.Pay = func(recipients int) error { return call.exchange.payBulk(recipients) }
-	if call.Idempotent() {
-		draft.ClaimFor = func(b messaging.Bulk) (*messaging.Claim, error) { return call.Claim(bulkAnswer{bulk: viewBulk(&b)}) }
+	var answer bulkAnswer
+	if call.Idempotent() { // who repeats the request must hear the same
+		draft.ClaimFor = func(b messaging.Bulk) (*messaging.Claim, error) {
+			answer.bulk = s.viewEstimated(ctx, &b)
+			return call.Claim(answer)
+		}
 	}
 	b, err := s.bulks.Accept(ctx, draft)
 	if err != nil {
 		s.dropUnused(ctx, kept, err)
 		return bulkAnswer{}, err
 	}
-	return bulkAnswer{bulk: s.viewEstimated(ctx, &b)}, nil
+	if draft.ClaimFor == nil {
+		answer.bulk = s.viewEstimated(ctx, &b)
+	}
+	return answer, nil
 }
 
 // bulkRows returns the rows that came with the request.
@@ -136,18 +144,25 @@ func (x *exchange) payBulk(recipients int) error {
 	if grant.Messages != nil && recipients > grant.Messages.Burst() {
 		return tooManyFor(grant.Messages)
 	}
-	level, ok := grant.Requests.Take(now, bulkCost(grant, recipients))
+	cost := bulkCost(grant, recipients)
+	if there, _ := grant.Requests.Take(now, 0); there.Remaining < int64(cost) {
+		return x.payRequests(now, cost) // which says when to come again: nothing is taken of either bucket
+	}
+	if grant.Messages != nil {
+		level, ok := grant.Messages.Take(now, recipients)
+		x.levels.messages, x.levels.hasMessages = level, true
+		if !ok {
+			return auth.ErrRateLimited.With("policy", "messages").After(level.RetryAfter)
+		}
+	}
+	return x.payRequests(now, cost)
+}
+
+func (x *exchange) payRequests(now time.Time, n int) error {
+	level, ok := x.call.Grant.Requests.Take(now, n)
 	x.levels.requests = level
 	if !ok {
 		return auth.ErrRateLimited.With("policy", "key").After(level.RetryAfter)
-	}
-	if grant.Messages == nil {
-		return nil
-	}
-	level, ok = grant.Messages.Take(now, recipients)
-	x.levels.messages, x.levels.hasMessages = level, true
-	if !ok {
-		return auth.ErrRateLimited.With("policy", "messages").After(level.RetryAfter)
 	}
 	return nil
 }
@@ -182,10 +197,12 @@ type listBulksQuery struct{ pageQuery }
 // readQuery implements queryReader.
 func (l *listBulksQuery) readQuery(q *query) { l.page = q.page(isID(messaging.BulkPrefix)) }
 
-// listBulks lists the bulks that the key may see, newest first.
+// listBulks lists the bulks that the key may see, newest first. When each will
+// have been sent is told of one at a time: to find out takes a look at all that
+// waits for its instances.
 func (s *Server) listBulks(ctx context.Context, call *Call, req listBulksQuery) (List[bulkView], error) {
 	rows, err := s.bulks.List(ctx, call.Tenancy, req.page)
-	view := func(b messaging.Bulk) bulkView { return s.viewEstimated(ctx, &b) }
+	view := func(b messaging.Bulk) bulkView { return viewBulk(&b) }
 	return listOf(rows, req.page, view, func(b messaging.Bulk) string { return b.ID }), err
 }
 

@@ -41,7 +41,7 @@ type bulkView struct {
 	StartedAt    timestamp             `json:"started_at"`
 	PausedAt     timestamp             `json:"paused_at"`
 	CompletedAt  timestamp             `json:"completed_at" description:"When it completed or was canceled."`
-	EstimatedAt  timestamp             `json:"estimated_completion_at" description:"When the last message will probably have gone, by its pace, those of its instances, and all quiet hours. Null when that is not known: it is paused, or no instance is connected. Always null in events."`
+	EstimatedAt  timestamp             `json:"estimated_completion_at" description:"When the last message will probably have gone, by its pace, those of its instances, and all quiet hours. Null when that is not known: it is paused, or no instance is connected. Always null in lists and events."`
 }
 
 // bulkCountsView parts a bulk's rows by where they stand now.
@@ -182,9 +182,9 @@ type rowFaultView struct {
 }
 
 // viewRehearsal shows a rehearsal, with what the bulk would cost this key.
-func (c *Call) viewRehearsal(r *bulk.Rehearsal, skipInvalid bool) *rehearsalView {
+func (c *Call) viewRehearsal(r *bulk.Rehearsal) *rehearsalView {
 	v := &rehearsalView{
-		Accepted: r.Total > 0 && (r.Invalid == 0 || skipInvalid),
+		Accepted: !r.Refused,
 		Total:    r.Total, Valid: r.Valid, Invalid: r.Invalid, Skipped: r.Skipped, Outcomes: r.Outcomes,
 		Faults: make([]rowFaultView, 0, len(r.Faults)), StartsAt: timestamp(r.Starts), EndsAt: timestamp(r.Ends),
 		Tokens: rehearsalTokensView{Requests: 1 + int64(bulkCost(c.Grant, int(r.RequestTokens)*recipientsPerToken))},

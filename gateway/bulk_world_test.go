@@ -135,7 +135,8 @@ func (s *bulkShelf) Rehearse(ctx context.Context, d bulk.Draft) (bulk.Rehearsal,
 	valid, starts := int64(len(rows)-len(faults)), time.Now().UTC()
 	return bulk.Rehearsal{
 		Total: int64(len(rows)), Valid: valid, Invalid: int64(len(faults)), Outcomes: map[string]int64{"read": valid}, Faults: faults,
-		Starts: starts, Ends: starts.Add(90 * time.Second), Duration: 90 * time.Second, RequestTokens: (valid + 99) / 100, MessageTokens: valid,
+		Refused: len(rows) == 0 || len(faults) > 0 && (!d.Options.SkipInvalid || valid == 0),
+		Starts:  starts, Ends: starts.Add(90 * time.Second), Duration: 90 * time.Second, RequestTokens: (valid + 99) / 100, MessageTokens: valid,
 	}, nil
 }
 

@@ -32,6 +32,13 @@ func (m *Manager) Resolve(ctx context.Context, t messaging.Tenancy, ref string) 
 	return i, nil
 }
 
+// Known finds an instance in memory alone: it never waits.
+func (m *Manager) Known(t messaging.Tenancy, ref string) (messaging.Instance, bool) {
+	i, _, ok := m.known(t, ref)
+	ok = ok && i.WorkspaceID == t.Workspace() && i.Environment == t.Environment() && t.Allowlist().Opens(i.ID)
+	return i, ok
+}
+
 // known finds an instance in memory, and tells the generation at which it
 // looked. An id is found in any tenancy; the caller checks whose it is.
 func (m *Manager) known(t messaging.Tenancy, ref string) (i messaging.Instance, at uint64, ok bool) {

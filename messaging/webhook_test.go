@@ -10,6 +10,7 @@ import (
 func TestAnEndpointHearsOfWhatItAskedFor(t *testing.T) {
 	sent := messaging.Event{Type: "message.sent", InstanceID: "ins_a"}
 	disabled := messaging.Event{Type: messaging.EventWebhookDisabled}
+	bulk := messaging.Event{Type: messaging.EventBulkStarted, Bulk: &messaging.Bulk{InstanceIDs: []string{"ins_a", "ins_b"}}}
 	for name, c := range map[string]struct {
 		webhook messaging.Webhook
 		event   messaging.Event
@@ -28,6 +29,9 @@ func TestAnEndpointHearsOfWhatItAskedFor(t *testing.T) {
 		"no instance any more":     {messaging.Webhook{Enabled: true, Events: []string{"*"}, Instances: []string{}}, sent, false},
 		"what concerns none":       {messaging.Webhook{Enabled: true, Events: []string{"*"}}, disabled, true},
 		"that, narrowed":           {messaging.Webhook{Enabled: true, Events: []string{"*"}, Instances: []string{"ins_a"}}, disabled, false},
+		"a bulk over its own":      {messaging.Webhook{Enabled: true, Events: []string{"bulk.*"}, Instances: []string{"ins_b", "ins_a"}}, bulk, true},
+		"a bulk over others, too":  {messaging.Webhook{Enabled: true, Events: []string{"bulk.*"}, Instances: []string{"ins_a"}}, bulk, false},
+		"a bulk, not narrowed":     {messaging.Webhook{Enabled: true, Events: []string{"*"}}, bulk, true},
 		"a test of another's":      {messaging.Webhook{Enabled: true, Events: []string{"*"}}, messaging.Event{Type: messaging.EventWebhookTest}, false},
 		"a test by its own family": {messaging.Webhook{Enabled: true, Events: []string{"webhook.*"}}, messaging.Event{Type: messaging.EventWebhookTest}, false},
 	} {

@@ -91,7 +91,7 @@ CREATE TABLE opt_outs (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (workspace_id, environment, person, instance_id)
 );
-CREATE INDEX opt_outs_age ON opt_outs (workspace_id, environment, created_at);
+CREATE INDEX opt_outs_age ON opt_outs (created_at); -- without the tenancy, so that nobody looks up a person by it
 
 -- +goose Down
 DROP TABLE opt_outs;

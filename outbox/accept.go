@@ -78,6 +78,8 @@ func (d *Dispatcher) Cancel(ctx context.Context, tenancy messaging.Tenancy, id s
 			With("status", string(m.Status))
 	}
 	l := d.lane(LaneRef{WorkspaceID: m.WorkspaceID, Environment: m.Environment, InstanceID: m.InstanceID})
+	l.freeze()
+	defer l.thaw()
 	waiter, ok := l.withdraw(id)
 	if !ok {
 		return m, errOnItsWay

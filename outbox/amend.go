@@ -59,10 +59,10 @@ func (d *Dispatcher) Amend(ctx context.Context, a Amendment, also ...messaging.R
 }
 
 // records appends the records of what was drawn.
-func (w *drawing) records(to []messaging.Record, a *Amendment) []messaging.Record {
-	now := w.lane.clock.Now()
-	for i := range w.taken {
-		to = append(to, w.lane.change(w.taken[i].id, a.recall().change(now)))
+func (d *drawing) records(to []messaging.Record, a *Amendment) []messaging.Record {
+	now := d.lane.clock.Now()
+	for i := range d.taken {
+		to = append(to, d.lane.change(d.taken[i].id, a.recall().change(now)))
 	}
 	return to
 }

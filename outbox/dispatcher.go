@@ -58,6 +58,7 @@ type Dispatcher struct {
 	mu       sync.Mutex
 	lanes    map[string]*lane
 	stopped  bool
+	known    bool           // Recover has said which lanes an earlier process left
 	active   map[string]int // running lanes by workspace, of test worlds
 	watchers int            // how many wait for rested
 	rested   chan struct{}  // closed, and made anew, when a lane has come to rest
@@ -81,7 +82,8 @@ func New(o Options) *Dispatcher {
 }
 
 // Recover takes up the lanes that an earlier process left. It must be called
-// before the first Accept.
+// before the first Accept. What is taken (Take) or amended before it is called
+// finds its place among what was left.
 func (d *Dispatcher) Recover(ctx context.Context) error {
 	refs, err := d.store.Lanes(ctx)
 	if err != nil {
@@ -91,10 +93,13 @@ func (d *Dispatcher) Recover(ctx context.Context) error {
 		l := d.lane(ref)
 		l.mu.Lock()
 		l.readAnew()
-		l.spillAll()
+		l.readFirst()
 		l.start()
 		l.mu.Unlock()
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known = true
 	return nil
 }
 
@@ -189,6 +194,10 @@ func (d *Dispatcher) lane(ref LaneRef) *lane {
 	l, ok := d.lanes[ref.InstanceID]
 	if !ok {
 		l = &lane{d: d, ref: ref, clock: d.clocks(ref)}
+		if !d.known {
+			l.readAnew()
+			l.readFirst()
+		}
 		d.lanes[ref.InstanceID] = l
 	}
 	return l

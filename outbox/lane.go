@@ -54,6 +54,7 @@ type lane struct {
 	unreads int64
 	overdue bool // a deadline has passed: look for what has expired
 	spills  [messaging.Priorities]int64
+	eager   [messaging.Priorities]bool // to be read however many are in memory
 
 	// horizon is set while rows are read whose time the clock skipped to: Now
 	// may show less.
@@ -69,11 +70,11 @@ type lane struct {
 	recording chan struct{}
 
 	running bool
-	paused  bool     // the channel cannot take anything until wake
-	gone    bool     // the instance was deleted: whatever comes is canceled
-	reading bool     // rows are being read without the lock
-	late    []string // messages to forget once that read has been taken in
-	wakes   int64    // counts wake, so that one between a look and a pause is not lost
+	paused  bool            // the channel cannot take anything until wake
+	gone    bool            // the instance was deleted: whatever comes is canceled
+	reading bool            // rows are being read without the lock
+	late    map[string]bool // messages to forget once that read has been taken in
+	wakes   int64           // counts wake, so that one between a look and a pause is not lost
 }
 
 // alarm is one call that a clock has been asked for.
@@ -243,11 +244,21 @@ func (l *lane) readAnew() {
 	l.unreads++
 }
 
-// refill has the lane read the database for what is due.
+// readFirst has the lane read what is due before it takes anything, however many
+// it has in memory. l.mu is held.
+func (l *lane) readFirst() {
+	l.spillAll()
+	for p := range l.eager {
+		l.eager[p] = true
+	}
+}
+
+// refill has the lane read the database for what was freed: what is in memory may
+// stand behind it.
 func (l *lane) refill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.spillAll()
+	l.readFirst()
 	l.start()
 }
 

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -36,6 +35,7 @@ func (l *lane) draw(ids []string, a *Amendment) *drawing {
 	}
 	wanted := make(map[string]*Parcel, len(ids))
 	for _, id := range ids {
+		l.reclaim(id)
 		where, known := l.known[id]
 		_, unacked := l.unacked[id]
 		switch {
@@ -92,7 +92,6 @@ func (d *drawing) undo() {
 	l := d.lane
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.amending--
 	for i := range d.taken {
 		t := &d.taken[i]
 		delete(l.known, t.id)
@@ -103,12 +102,27 @@ func (d *drawing) undo() {
 			l.putBack(*t.parcel)
 		}
 	}
-	l.spillAll()
-	l.goOnAmended()
+	l.readFirst()
+	l.thawed()
 }
 
-// goOnAmended lets the lane go on when an amendment is over. l.mu is held.
-func (l *lane) goOnAmended() {
+// freeze keeps the lane from taking anything until thaw: what stands behind a
+// message that is moved, or freed, must not pass it meanwhile.
+func (l *lane) freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.amending++
+}
+
+func (l *lane) thaw() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.thawed()
+}
+
+// thawed is thaw for who holds l.mu.
+func (l *lane) thawed() {
+	l.amending--
 	l.armDue()
 	l.start()
 	l.d.mu.Lock()
@@ -127,9 +141,8 @@ func (d *drawing) finish(ctx context.Context, a *Amendment) {
 	l.unpark(ctx, free)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.amending--
 	l.overdue = true // what ran out of time meanwhile was passed over
-	l.goOnAmended()
+	l.thawed()
 }
 
 // settle notes what is drawn as it was recorded, and leaves word about what is
@@ -190,7 +203,7 @@ func (l *lane) place(taken []drawn, r recall) (free []Waiter) {
 		l.drop(taken[i].id)
 	}
 	if r.status == messaging.StatusQueued {
-		l.spillAll()
+		l.readFirst()
 	}
 	return free
 }
@@ -208,79 +221,6 @@ func (d *drawn) asWaiter() (Waiter, bool) {
 	}
 }
 
-// leaveWord says what a message in hand is to become if it comes back. That it
-// may go again says nothing new, unless it was to be something else. l.mu is held.
-func (l *lane) leaveWord(id string, r recall) {
-	if _, recalled := l.recalled[id]; !recalled && r.status == messaging.StatusQueued {
-		return
-	}
-	if l.recalled == nil {
-		l.recalled = make(map[string]recall)
-	}
-	l.recalled[id] = r
-}
-
-// recall makes of what has come back what was wanted of it meanwhile, and returns
-// the records. l.mu is held.
-func (l *lane) recall(taken *load) (records []messaging.Record) {
-	if len(l.recalled) == 0 {
-		return nil
-	}
-	for i := range taken.back {
-		records = l.recallOne(taken, &taken.back[i], records)
-	}
-	for i := range taken.parked {
-		records = l.recallOne(taken, &taken.parked[i].parcel, records)
-	}
-	return records
-}
-
-func (l *lane) recallOne(taken *load, p *Parcel, records []messaging.Record) []messaging.Record {
-	wanted, ok := l.recalled[p.MessageID]
-	before, applied := taken.applied[p.MessageID]
-	if !ok || wanted == before || !applied && wanted.status == messaging.StatusQueued {
-		return records
-	}
-	if taken.applied == nil {
-		taken.applied = make(map[string]recall)
-	}
-	taken.applied[p.MessageID] = wanted
-	now := l.clock.Now()
-	switch wanted.status { //nolint:exhaustive // an amendment has no others
-	case messaging.StatusHeld:
-		l.wait(p.waiter(wanted.due))
-	case messaging.StatusQueued:
-		l.wait(p.waiter(now))
-	default:
-		l.unwait(p.MessageID)
-	}
-	return append(records, l.change(p.MessageID, wanted.change(now)))
-}
-
-// recalls returns the waiters of a load whose followers must be freed because
-// they were recalled, and has the lane read what may go again. l.mu is held.
-func (l *lane) recalls(taken *load) (free []Waiter) {
-	for _, parcels := range [][]Parcel{taken.back, parcelsOf(taken.parked)} {
-		for i := range parcels {
-			r, ok := taken.applied[parcels[i].MessageID]
-			if !ok || r.status == messaging.StatusHeld {
-				continue
-			}
-			free = append(free, parcels[i].waiter(time.Time{}))
-			l.spillAll()
-		}
-	}
-	return free
-}
-
-func parcelsOf(parked []parking) []Parcel {
-	out := make([]Parcel, len(parked))
-	for i := range parked {
-		out[i] = parked[i].parcel
-	}
-	return out
-}
-
 // setAside notes that somebody was set aside behind a recipient's messages. l.mu
 // is held.
 func (l *lane) setAside(key recipient) {
@@ -288,21 +228,4 @@ func (l *lane) setAside(key recipient) {
 		l.followed = make(map[recipient]bool)
 	}
 	l.followed[key] = true
-}
-
-// maxUnacked is how many messages without an acknowledgement are kept in mind
-// before those are forgotten whose time has passed.
-const maxUnacked = 1024
-
-// takenByNetwork notes that the network has a message and has not said so. l.mu
-// is held.
-func (l *lane) takenByNetwork(id string, until time.Time) {
-	if l.unacked == nil {
-		l.unacked = make(map[string]time.Time)
-	}
-	if len(l.unacked) >= maxUnacked {
-		now := l.clock.Now()
-		maps.DeleteFunc(l.unacked, func(_ string, until time.Time) bool { return until.Before(now) })
-	}
-	l.unacked[id] = until
 }

@@ -77,6 +77,7 @@ func (l *lane) readDue(ctx context.Context, p messaging.Priority) error {
 	if err != nil {
 		return err
 	}
+	l.eager[p] = l.spills[p] != spills
 	for _, row := range rows {
 		if _, ok := l.known[row.MessageID]; ok {
 			continue
@@ -100,7 +101,7 @@ func (l *lane) readDue(ctx context.Context, p messaging.Priority) error {
 func (l *lane) wants(p messaging.Priority) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.spilled[p] && len(l.queues[p]) <= laneWindow/2
+	return l.spilled[p] && (len(l.queues[p]) <= laneWindow/2 || l.eager[p])
 }
 
 // leaveBehind returns to the database what stands behind a position: between

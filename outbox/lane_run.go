@@ -72,7 +72,7 @@ func (l *lane) rest(ctx context.Context) (goes, rests bool) {
 	if l.spilled == [messaging.Priorities]bool{} {
 		l.horizon = time.Time{} // what the clock skipped to has been read
 	}
-	if len(l.waiting) == 0 {
+	if len(l.waiting) == 0 && l.amending == 0 {
 		l.followed = nil // nobody waits behind nobody
 	}
 	if len(l.known) == 0 {

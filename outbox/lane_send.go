@@ -43,11 +43,14 @@ type parking struct {
 func (l *lane) take(window int) (out load) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.amending > 0 {
+	if l.amending > 0 || l.unread {
 		return out
 	}
 	now := l.clock.Now()
 	for p := range l.queues {
+		if l.eager[p] && l.spilled[p] {
+			return out // something that comes first was passed over by the last read
+		}
 		n := 0
 		for ; n < len(l.queues[p]) && len(out.batch) < window; n++ {
 			l.pick(&l.queues[p][n], now, &out)
@@ -123,10 +126,14 @@ func (l *lane) record(ctx context.Context, taken *load, n int64) {
 		for records := taken.records; ; {
 			l.d.report(ctx, records)
 			var free []Waiter
-			if records, free = l.forget(taken); len(records) == 0 {
-				l.unpark(ctx, free)
-				return
+			if records, free = l.forget(taken); len(records) > 0 {
+				continue
 			}
+			if len(free) > 0 {
+				l.unpark(ctx, free)
+				l.thaw()
+			}
+			return
 		}
 	})
 }
@@ -219,7 +226,8 @@ func (p *Parcel) waiter(due time.Time) Waiter {
 // If something has come back meanwhile that is wanted otherwise, it returns the
 // records of that instead, and must be called again. It returns the waiters whose
 // followers must be freed: those that expired, were recalled, or were ended or
-// let go while a message was being set aside behind them.
+// let go while a message was being set aside behind them. If there are any, the
+// lane takes nothing until thaw.
 func (l *lane) forget(taken *load) (more []messaging.Record, free []Waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -238,6 +246,9 @@ func (l *lane) forget(taken *load) (more []messaging.Record, free []Waiter) {
 		if w, waits := l.waiter(p.blocker); !waits || w.Due.Before(p.due) {
 			free = append(free, p.parcel.waiter(time.Time{}))
 		}
+	}
+	if len(free) > 0 {
+		l.amending++ // until they are free
 	}
 	l.armDue()
 	return nil, free

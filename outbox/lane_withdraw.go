@@ -8,6 +8,7 @@ import "slices"
 func (l *lane) withdraw(id string) (waiter *Waiter, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.reclaim(id)
 	where, known := l.known[id]
 	if known && where != queued {
 		return nil, false
@@ -36,7 +37,10 @@ func (l *lane) release(id string) {
 // drop is release for who holds l.mu.
 func (l *lane) drop(id string) {
 	if l.reading {
-		l.late = append(l.late, id)
+		if l.late == nil {
+			l.late = make(map[string]bool)
+		}
+		l.late[id] = true
 		return
 	}
 	delete(l.known, id)
@@ -57,7 +61,7 @@ func (l *lane) restore(id string, waiter *Waiter) {
 		l.wait(*waiter)
 		l.armDue()
 	}
-	l.spillAll()
+	l.readFirst()
 	l.start()
 }
 
@@ -67,8 +71,17 @@ func (l *lane) beginRead() { l.reading = true }
 
 func (l *lane) endRead() {
 	l.reading = false
-	for _, id := range l.late {
+	for id := range l.late {
 		delete(l.known, id)
 	}
 	l.late = nil
+}
+
+// reclaim makes a message free to be withdrawn again that is kept in mind only
+// for the sake of a read. l.mu is held.
+func (l *lane) reclaim(id string) {
+	if l.late[id] {
+		delete(l.late, id)
+		delete(l.known, id)
+	}
 }

@@ -121,12 +121,13 @@ func appendSteps(all []dated, d *debt, c *Carried) []dated {
 	return all
 }
 
-// echoOf is what the contact answers. Its WhatsApp id is derived from that of
+// echoOf is what the contact answers: the same text, so that whoever writes STOP
+// hears STOP, or the kind of what is no text. Its WhatsApp id is derived from that of
 // the message it answers, so that it is recorded once however often it comes.
 func echoOf(c *Carried, at time.Time) *messaging.InboundMessage {
-	body := "echo: " + string(c.Content.Kind)
+	body := string(c.Content.Kind)
 	if c.Content.Text != nil {
-		body = "echo: " + c.Content.Text.Body
+		body = c.Content.Text.Body
 	}
 	from := messaging.Address{Input: c.To.WAID, WAID: c.To.WAID}
 	if phone := c.To.Phone(); phone != "" {

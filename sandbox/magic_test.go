@@ -35,7 +35,7 @@ func TestMagicRecipientsKeepTheirTimeline(t *testing.T) {
 		"0018": {"try 1: pending", "sent 30s", "delivered 30.1s", "read 30.3s"},
 		"0019": {
 			"try 1: accepted at 0s", "sent 0s", "delivered 100ms", "read 300ms",
-			`received "echo: hi" from +15005550019 400ms`,
+			`received "hi" from +15005550019 400ms`,
 		},
 		"0020": {"instance logged_out 0s device_removed", "try 1: deferred until 0s INSTANCE_LOGGED_OUT", "try 2: deferred"},
 		"0021": {
@@ -111,7 +111,7 @@ func TestOverridesReplaceWhatTheRecipientDoes(t *testing.T) {
 			"try 1: accepted at 0s", "sent 0s", "delivered 100ms", "read 300ms",
 		}},
 		"late delivery, and what follows it": {"0019", messaging.Override{DelayMS: map[string]int64{"delivered": 5000}}, []string{
-			"try 1: accepted at 0s", "sent 0s", "delivered 5s", "read 5.2s", `received "echo: hi" from +15005550019 5.3s`,
+			"try 1: accepted at 0s", "sent 0s", "delivered 5s", "read 5.2s", `received "hi" from +15005550019 5.3s`,
 		}},
 		"read before delivered": {"0006", messaging.Override{DelayMS: map[string]int64{"delivered": 900, "read": 50}}, []string{
 			"try 1: accepted at 0s", "sent 0s", "read 50ms", "delivered 900ms",

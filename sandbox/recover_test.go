@@ -24,7 +24,7 @@ func TestRestartCompletesWhatIsOwed(t *testing.T) {
 	w.advance(t, time.Hour)
 	want := []string{
 		"sent 0s", "delivered 100ms", "sent 0s", "delivered 100ms", // again: harmless
-		"read 300ms", "read 300ms", `received "echo: hi" from +15005550019 400ms`,
+		"read 300ms", "read 300ms", `received "hi" from +15005550019 400ms`,
 		"sent 30s", "delivered 30.1s", "read 30.3s",
 	}
 	if diff := cmp.Diff(w.lines, want); diff != "" {

@@ -6,7 +6,8 @@ import "time"
 // who hands in a message. Then, and only then:
 //
 //   - a transaction takes all messages that are handed in, and of the rest no more
-//     than a few milliseconds' worth, in the order in which it came;
+//     than about two milliseconds' worth, in the order in which it came; where a
+//     transaction of nothing takes longer than that, as much as takes as long;
 //   - behind such a transaction comes one with messages alone, if any wait, so
 //     that each waits for the rest at most once;
 //   - what says many things that stand for themselves is taken apart.
@@ -16,9 +17,17 @@ import "time"
 const (
 	// bulkMoment is how long behind the last write of a bulk these rules hold.
 	bulkMoment = time.Second
-	// backgroundWeight is how much of the rest a transaction takes. One is about
-	// the time that a change of status takes: 20 microseconds on SQLite.
-	backgroundWeight = 64
+	// workTarget is how long the rest may take in a transaction.
+	workTarget = 2 * time.Millisecond
+	// usualPace is how long what weighs one takes, as far as it has not been
+	// measured: a change of status on SQLite. usualSpread is how far weights must
+	// lie apart for measurements to count for more.
+	usualPace   = 30 * time.Microsecond
+	usualSpread = 10
+	// slowest bounds what one measurement can say.
+	slowest = 100 * time.Millisecond
+	// The bounds of what a transaction takes of the rest, whatever was measured.
+	leastRoom, mostRoom = 32, 512
 	// partWeight is the size of the parts of what is taken apart.
 	partWeight = 32
 
@@ -35,6 +44,8 @@ func chunkWeight(size int) int { return 1 + size/chunkUnit }
 type bulkWork struct {
 	until time.Time // until when writes of bulks count as going on
 	laden bool      // the last transaction had something of the rest
+
+	timing timing
 }
 
 // note takes notice of jobs that were handed in.
@@ -51,9 +62,58 @@ func (w *bulkWork) note(jobs []*job) {
 // flows reports whether writes of bulks are going on.
 func (w *bulkWork) flows() bool { return !w.until.IsZero() && time.Now().Before(w.until) }
 
+// took takes notice of how long a transaction has taken.
+func (c *committer) took(batch []*job, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.bulk.flows() {
+		return
+	}
+	weight := 0
+	for _, j := range batch {
+		weight += j.weight
+	}
+	c.bulk.timing.learn(weight, d)
+}
+
+// timing is the straight line through how long the last transactions took by
+// their weights: means of the last few, of microseconds.
+type timing struct {
+	known                         bool
+	weight, took, square, product float64
+}
+
+// learn takes in one measurement.
+func (t *timing) learn(weight int, d time.Duration) {
+	x, y := float64(weight), float64(min(d, slowest).Microseconds())
+	part := 1.0 / 16
+	if !t.known {
+		t.known, part = true, 1
+	}
+	t.weight += (x - t.weight) * part
+	t.took += (y - t.took) * part
+	t.square += (x*x - t.square) * part
+	t.product += (x*y - t.product) * part
+}
+
+// line returns how long what weighs one takes, and a transaction of nothing.
+func (t *timing) line() (pace, nothing float64) {
+	const usual, spread = float64(usualPace / time.Microsecond), usualSpread * usualSpread
+	pace = (t.product - t.weight*t.took + usual*spread) / (t.square - t.weight*t.weight + spread)
+	pace = max(pace, 1)
+	return pace, t.took - pace*t.weight
+}
+
+// room is how much of the rest a transaction takes.
+func (t *timing) room() int {
+	pace, nothing := t.line()
+	room := max(float64(workTarget/time.Microsecond), nothing) / pace
+	return int(min(max(room, leastRoom), mostRoom))
+}
+
 // takeSparingly takes a batch that nobody waits for long. c.mu is held.
 func (c *committer) takeSparingly() []*job {
-	room := backgroundWeight
+	room := c.bulk.timing.room()
 	if c.bulk.laden && c.acceptsWait() {
 		room = 0
 	}

@@ -13,6 +13,23 @@ import (
 	"portaria/store/storetest"
 )
 
+// moved creates a bulk in a state, moves it, and returns what it has come to.
+func moved(
+	t *testing.T, s *store.Store, tenancy messaging.Tenancy, i messaging.Instance, from messaging.BulkState, moves []messaging.BulkState,
+) messaging.Bulk {
+	t.Helper()
+	c := &campaign{t: t, s: s, tenancy: tenancy, instance: i, rows: storetest.BulkRows(2), now: time.Now()}
+	c.bulk = storetest.NewBulk(2, i)
+	if c.bulk.State = from; from == messaging.BulkScheduled {
+		c.bulk.StartedAt, c.bulk.Options.SendAt = time.Time{}, c.now
+	}
+	storetest.Bulk(t, s, c.bulk, c.rows)
+	for _, state := range moves {
+		c.move(state)
+	}
+	return c.read()
+}
+
 // Whoever asks looks first; two who ask at once must not both have their way.
 func TestABulkMovesOnlyAsItCan(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
@@ -25,37 +42,38 @@ func TestABulkMovesOnlyAsItCan(t *testing.T) {
 			events []messaging.EventType
 		}{
 			"pause and resume": {
-				messaging.BulkRunning, []messaging.BulkState{messaging.BulkPaused, messaging.BulkPaused, messaging.BulkRunning, messaging.BulkRunning},
-				messaging.BulkRunning, []messaging.EventType{messaging.EventBulkStarted, messaging.EventBulkPaused, messaging.EventBulkResumed},
+				messaging.BulkRunning,
+				[]messaging.BulkState{messaging.BulkPaused, messaging.BulkPaused, messaging.BulkRunning, messaging.BulkRunning},
+				messaging.BulkRunning,
+				[]messaging.EventType{messaging.EventBulkStarted, messaging.EventBulkPaused, messaging.EventBulkResumed},
 			},
 			"start, once": {
-				messaging.BulkScheduled, []messaging.BulkState{messaging.BulkRunning, messaging.BulkRunning},
-				messaging.BulkRunning, []messaging.EventType{messaging.EventBulkStarted},
+				messaging.BulkScheduled,
+				[]messaging.BulkState{messaging.BulkRunning, messaging.BulkRunning},
+				messaging.BulkRunning,
+				[]messaging.EventType{messaging.EventBulkStarted},
 			},
 			"cancel, for good": {
-				messaging.BulkRunning, []messaging.BulkState{messaging.BulkCanceled, messaging.BulkRunning, messaging.BulkPaused, messaging.BulkCanceled},
-				messaging.BulkCanceled, []messaging.EventType{messaging.EventBulkStarted, messaging.EventBulkCanceled},
+				messaging.BulkRunning,
+				[]messaging.BulkState{messaging.BulkCanceled, messaging.BulkRunning, messaging.BulkPaused, messaging.BulkCanceled},
+				messaging.BulkCanceled,
+				[]messaging.EventType{messaging.EventBulkStarted, messaging.EventBulkCanceled},
 			},
 			"cancel before its time": {
-				messaging.BulkScheduled, []messaging.BulkState{messaging.BulkPaused, messaging.BulkCanceled},
-				messaging.BulkCanceled, []messaging.EventType{messaging.EventBulkPaused, messaging.EventBulkCanceled},
+				messaging.BulkScheduled,
+				[]messaging.BulkState{messaging.BulkPaused, messaging.BulkCanceled},
+				messaging.BulkCanceled,
+				[]messaging.EventType{messaging.EventBulkPaused, messaging.EventBulkCanceled},
 			},
 			"no such change": {
-				messaging.BulkRunning, []messaging.BulkState{messaging.BulkCompleted, messaging.BulkScheduled},
-				messaging.BulkRunning, []messaging.EventType{messaging.EventBulkStarted},
+				messaging.BulkRunning,
+				[]messaging.BulkState{messaging.BulkCompleted, messaging.BulkScheduled},
+				messaging.BulkRunning,
+				[]messaging.EventType{messaging.EventBulkStarted},
 			},
 		} {
-			c := &campaign{t: t, s: s, tenancy: tenancy, instance: i, rows: storetest.BulkRows(2), now: time.Now()}
-			c.bulk = storetest.NewBulk(2, i)
-			if c.bulk.State = story.from; story.from == messaging.BulkScheduled {
-				c.bulk.StartedAt, c.bulk.Options.SendAt = time.Time{}, c.now
-			}
 			before := len(bulkEvents(t, s, tenancy))
-			storetest.Bulk(t, s, c.bulk, c.rows)
-			for _, state := range story.moves {
-				c.move(state)
-			}
-			b := c.read()
+			b := moved(t, s, tenancy, i, story.from, story.moves)
 			if b.State != story.state || b.StartedAt.IsZero() && b.State == messaging.BulkRunning || b.PausedAt.IsZero() == (b.State == messaging.BulkPaused) {
 				t.Errorf("%s: %s, started %s, paused %s; want %s", name, b.State, b.StartedAt, b.PausedAt, story.state)
 			}
@@ -199,8 +217,30 @@ func TestFailedRowsHaveAnotherTurn(t *testing.T) {
 		if r := c.recipients("sent", 7); len(r) != 149 || r[0].MessageID != retry.Rows[0].Message.ID {
 			t.Errorf("%d rows are sent, the first by %s", len(r), r[0].MessageID)
 		}
+	})
+}
+
+// Who has paused a bulk has said that nothing is to be sent.
+func TestAPausedBulkStaysPausedWhenRowsAreRetried(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		c := newCampaign(t, s, 2)
+		turn, _ := c.turn(1, 1)
+		c.report(messaging.StatusFailed, messageIDs(turn)...)
+		c.move(messaging.BulkPaused)
+		n, err := s.RetryFailed(t.Context(), c.tenancy, c.bulk.ID, c.now)
+		if b := c.read(); err != nil || n != 1 || b.State != messaging.BulkPaused || b.PausedAt.IsZero() || b.Pending != 2 {
+			t.Errorf("%d rows, %v; %s, pending %d", n, err, b.State, b.Pending)
+		}
+	})
+}
+
+func TestWhereNothingFailedNothingIsRetried(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		c := newCampaign(t, s, 1)
+		turn, _ := c.turn(1, 1)
+		c.report(messaging.StatusSent, messageIDs(turn)...)
 		if n, err := s.RetryFailed(t.Context(), c.tenancy, c.bulk.ID, c.now); err != nil || n != 0 || c.read().State != messaging.BulkCompleted {
-			t.Errorf("nothing failed: %d rows, %v, %s", n, err, c.read().State)
+			t.Errorf("%d rows, %v, %s", n, err, c.read().State)
 		}
 		locked := messaging.NewTenancy(c.tenancy.Workspace(), c.tenancy.Environment(), messaging.OnlyInstances("ins_x"))
 		if _, err := s.RetryFailed(t.Context(), locked, c.bulk.ID, c.now); !errors.Is(err, fault.ErrNotFound) {

@@ -135,8 +135,11 @@ func (d *drama) state(r *rapid.T) {
 }
 
 func (d *drama) retry(r *rapid.T) {
+	paused := d.c.read().State == messaging.BulkPaused
 	n, err := d.s.RetryFailed(d.t.Context(), d.tenancy, d.c.bulk.ID, d.c.now)
-	if b := d.c.read(); err == nil && n > 0 && b.State != messaging.BulkRunning || (err != nil) != (b.State == messaging.BulkCanceled) {
+	b := d.c.read()
+	goesOn := b.State == messaging.BulkRunning && !paused || b.State == messaging.BulkPaused && paused
+	if err == nil && n > 0 && !goesOn || (err != nil) != (b.State == messaging.BulkCanceled) {
 		r.Fatalf("%d rows to be retried, %v, and the bulk is %s", n, err, b.State)
 	}
 }

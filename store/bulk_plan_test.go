@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jmoiron/sqlx"
+
 	"portaria/internal/testpg"
 	"portaria/messaging"
 )
@@ -47,6 +49,69 @@ func TestWhatIsAskedOfBulksIsFoundByAnIndex(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// What the committer asks is planned once, perhaps while there is nothing, and
+// PostgreSQL may keep that plan.
+func TestPlansOfTurnsAreGoodEverAfter(t *testing.T) {
+	s, err := Open(t.Context(), Options{DataDir: t.TempDir(), DatabaseURL: testpg.Database(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := s.w.Connx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, setting := range append(s.engine.session, "SET plan_cache_mode = force_generic_plan") {
+		if _, err := conn.ExecContext(t.Context(), setting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, when := range []string{"empty", "full"} {
+		if when == "full" {
+			fillBulks(t, s)
+		}
+		for name, c := range map[string]struct {
+			statement *rows
+			keys      []string // what the conditions of the indexes must name
+		}{
+			"opt_outs": {selectOptedOut, []string{`person = v\.column3`}},
+			"heard":    {selectHeard, []string{`person = v\.column3\) AND \(at >`, `id = r\.message_id`, `id = r_1\.message_id`}},
+			"marked":   {selectMarked, []string{`bulk_id = v\.column1\) AND \(row_number = v\.column2`}},
+			"mark":     {markAgain, []string{`bulk_id = v\.column1\) AND \(row_number = v\.column2`}},
+			"bulks":    {selectBulksToChange, []string{`id = v\.column1`}},
+			"counts":   {updateBulks, []string{`id = v\.column1`}},
+			"states":   {selectStates, []string{`id = v\.column3`}},
+		} {
+			plan := genericPlan(t, s, conn, name+"_"+when, c.statement)
+			for _, key := range c.keys {
+				if !regexp.MustCompile(`Index Cond: .*\b` + key).MatchString(plan) {
+					t.Errorf("%s, %s: no index is asked for %s:\n%s", when, name, key, plan)
+				}
+			}
+		}
+	}
+}
+
+func genericPlan(t *testing.T, s *Store, conn *sqlx.Conn, name string, r *rows) string {
+	t.Helper()
+	values := make([]string, len(r.columns))
+	for i := range values {
+		values[i] = "'{1,2}'"
+	}
+	if _, err := conn.ExecContext(t.Context(), "PREPARE "+name+" AS "+s.engine.sql(s.engine.text(r, 2))); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	var lines []string
+	if err := conn.SelectContext(t.Context(), &lines, "EXPLAIN EXECUTE "+name+"("+strings.Join(values, ",")+")"); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // keysOf makes two rows of keys for a statement, in the form of its engine.

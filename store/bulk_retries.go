@@ -22,8 +22,9 @@ var errCanceled = fault.ErrConflict.Saying("A canceled bulk sends nothing any mo
 
 // RetryFailed lets the rows whose messages failed or expired have another turn
 // and returns how many there are. They are marked a few at a time, so that
-// nobody waits; the bulk is running when all are, and when it returns, unless
-// there were none. Who is interrupted can ask again.
+// nobody waits. A bulk that had completed is running when all are, and when it
+// returns, unless there were none; a paused one stays paused. Who is interrupted
+// can ask again.
 //
 // Faults: fault.ErrNotFound; fault.ErrConflict for a canceled bulk.
 func (s *Store) RetryFailed(ctx context.Context, t messaging.Tenancy, id string, now time.Time) (int64, error) {
@@ -164,9 +165,9 @@ func (o *openBulk) retry(r *retry) {
 	if o.row.State == string(messaging.BulkCompleted) {
 		r.waiting = o.row.Pending
 	}
-	if r.waiting == 0 || o.row.State == string(messaging.BulkRunning) {
-		return
+	if r.waiting == 0 || o.row.State != string(messaging.BulkCompleted) {
+		return // a bulk that was paused meanwhile stays so: its rows wait for it
 	}
-	o.row.State, o.row.PausedAt, o.row.EndedAt = string(messaging.BulkRunning), 0, 0
+	o.row.State, o.row.EndedAt = string(messaging.BulkRunning), 0
 	o.tell(messaging.EventBulkResumed, r.at)
 }

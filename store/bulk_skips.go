@@ -36,18 +36,21 @@ func newSkipQuestion(p bulkPerson, o *messaging.BulkOptions, at time.Time) skipQ
 	return q
 }
 
-// maxFrequency bounds how many messages to one person are counted for a cap.
-const maxFrequency = 10_000
+// maxFrequency bounds how many messages to one person are counted for a cap; no
+// cap may be larger.
+const maxFrequency = "1000"
 
 const (
 	// heard finds messages of bulks to a person that may have arrived, or may yet.
+	// The expressions keep PostgreSQL from a plan that goes through all messages of
+	// the world: it is kept if it was made while there were none.
 	heard = `SELECT 1 FROM bulk_recipients r JOIN messages m
-			ON m.workspace_id = r.workspace_id AND m.environment = r.environment AND m.id = r.message_id
+			ON m.workspace_id = r.workspace_id || '' AND m.environment = r.environment || '' AND m.id = r.message_id
 		WHERE r.workspace_id = v.column1 AND r.environment = v.column2 AND r.person = v.column3 AND r.message_id <> ''
 			AND v.column4 LIKE '%' || r.instance_id || '%' AND m.status NOT IN ('failed', 'expired', 'canceled')`
 
 	heardInWindow = heard + ` AND r.bulk_id <> v.column5 AND r.at > v.column6`
-	heardInSpan   = heard + ` AND r.at > v.column7 LIMIT 10000` // maxFrequency
+	heardInSpan   = heard + ` AND r.at > v.column7 LIMIT ` + maxFrequency
 )
 
 var (

@@ -150,11 +150,12 @@ type againKey struct {
 	row    int64
 }
 
+// selectMarked is no join: that might begin with all rows that wait for a retry.
 var selectMarked = &rows{
-	head:    `SELECT r.bulk_id, r.row_number FROM `,
+	head:    `SELECT v.column1, v.column2 FROM `,
 	form:    asTable,
 	columns: []kind{text, number},
-	tail:    ` CROSS JOIN bulk_recipients r WHERE r.bulk_id = v.column1 AND r.row_number = v.column2 AND r.again`,
+	tail:    ` WHERE (SELECT r.again FROM bulk_recipients r WHERE r.bulk_id = v.column1 AND r.row_number = v.column2)`,
 }
 
 // markedAgain returns which rows of the turns of retries wait for one.
@@ -219,7 +220,7 @@ func writeTurns(ctx context.Context, b *batchConn, due []candidate, winners []*a
 // BulkWaiting lists the messages of a bulk that are in the outbox, in its order.
 func (s *Store) BulkWaiting(ctx context.Context, b messaging.Bulk) ([]bulk.Waiting, error) {
 	q := new(query)
-	q.tail(`SELECT o.message_id, o.instance_id FROM outbox o JOIN messages m
+	q.tail(`SELECT o.message_id, o.instance_id, m.peer_wa_id, m.status FROM outbox o JOIN messages m
 			ON m.workspace_id = o.workspace_id AND m.environment = o.environment AND m.id = o.message_id
 		WHERE m.bulk_id = `, b.ID)
 	q.and("o.priority = ", int64(b.Options.Priority))
@@ -231,13 +232,17 @@ func (s *Store) BulkWaiting(ctx context.Context, b messaging.Bulk) ([]bulk.Waiti
 	var found []struct {
 		MessageID  string `db:"message_id"`
 		InstanceID string `db:"instance_id"`
+		WAID       string `db:"peer_wa_id"`
+		Status     string `db:"status"`
 	}
 	if err := s.r.SelectContext(ctx, &found, q.text(), q.args...); err != nil {
 		return nil, fmt.Errorf("waiting messages of a bulk: %w", explain(err))
 	}
 	out := make([]bulk.Waiting, len(found))
 	for i, f := range found {
-		out[i] = bulk.Waiting{MessageID: f.MessageID, InstanceID: f.InstanceID}
+		out[i] = bulk.Waiting{
+			MessageID: f.MessageID, InstanceID: f.InstanceID, Person: messaging.Person(f.WAID), Held: f.Status == string(messaging.StatusHeld),
+		}
 	}
 	return out, nil
 }

@@ -47,6 +47,18 @@ func TestABulkIsReadBackAsItWasCreated(t *testing.T) {
 	})
 }
 
+func bulkIDs(t *testing.T, s *store.Store, tenancy messaging.Tenancy) (ids []string) {
+	t.Helper()
+	list, err := s.Bulks(t.Context(), tenancy, messaging.Page{Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range list {
+		ids = append(ids, b.ID)
+	}
+	return ids
+}
+
 // A key that is locked to some instances must not learn of a bulk that goes
 // through others as well.
 func TestALockedTenancySeesABulkWhenItOpensAllItsInstances(t *testing.T) {
@@ -69,14 +81,7 @@ func TestALockedTenancySeesABulkWhenItOpensAllItsInstances(t *testing.T) {
 			"another": {messaging.OnlyInstances("ins_x"), nil},
 		} {
 			locked := messaging.NewTenancy(tenancy.Workspace(), tenancy.Environment(), c.allow)
-			list, err := s.Bulks(t.Context(), locked, messaging.Page{Limit: 10})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, b := range list {
-				got = append(got, b.ID)
-			}
+			got := bulkIDs(t, s, locked)
 			if diff := cmp.Diff(got, c.want, cmpEmpty); diff != "" {
 				t.Errorf("%s: got, want:\n%s", name, diff)
 			}

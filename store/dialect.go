@@ -47,11 +47,8 @@ var (
 	postgresEngine = engine{
 		name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN", arrays: true, roundTrips: true, gather: 2 * time.Millisecond,
 		// Its statements name rows by key. A plan made while a table was empty
-		// would be kept, and read the whole table ever after. To plan anew for each
-		// batch would cost more than to run it.
-		session: []string{
-			"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off", "SET plan_cache_mode = force_generic_plan",
-		},
+		// would be kept, and read the whole table ever after.
+		session: []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off"},
 	}
 )
 

@@ -42,23 +42,38 @@ func TestAnOptOutIsNotedOnce(t *testing.T) {
 	})
 }
 
+// optOuts lists opt-outs page by page.
+func optOuts(t *testing.T, s *store.Store, tenancy messaging.Tenancy, instance, person string, limit int) (all []messaging.OptOut) {
+	t.Helper()
+	for cursor, more := "", true; more; {
+		page, err := s.OptOuts(t.Context(), tenancy, instance, person, messaging.Page{Limit: limit, Cursor: cursor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		more = len(page) > limit
+		if all = append(all, page[:min(limit, len(page))]...); len(all) > 0 {
+			cursor = bulk.OptOutCursor(&all[len(all)-1])
+		}
+	}
+	return all
+}
+
 // The workspace's opt-outs are not for a key that sees a part of it.
 func TestOptOutsAreListedNewestFirstByWhatATenancyOpens(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		tenancy := storetest.Workspace(t, s, "w")
 		one, two := storetest.Instance(t, s, tenancy, "one"), storetest.Instance(t, s, tenancy, "two")
 		now := time.Now().UTC().Truncate(time.Microsecond)
-		var noted []messaging.OptOut
+		var noted []messaging.OptOut // the newest first
 		for n, instance := range []string{one.ID, one.ID, two.ID, "", one.ID} {
 			o := messaging.OptOut{
 				WorkspaceID: tenancy.Workspace(), Environment: tenancy.Environment(), InstanceID: instance,
 				To: address("120255500" + string(rune('0'+n)) + "0"), CreatedAt: now.Add(time.Duration(n/2) * time.Second),
 			}
-			got, err := s.OptOut(t.Context(), o)
-			if err != nil {
+			if _, err := s.OptOut(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
-			noted = append([]messaging.OptOut{got}, noted...)
+			noted = append([]messaging.OptOut{o}, noted...)
 		}
 		for name, c := range map[string]struct {
 			allow            messaging.Allowlist
@@ -75,19 +90,7 @@ func TestOptOutsAreListedNewestFirstByWhatATenancyOpens(t *testing.T) {
 		} {
 			locked := messaging.NewTenancy(tenancy.Workspace(), tenancy.Environment(), c.allow)
 			for _, limit := range []int{1, 2, 10} {
-				var got []messaging.OptOut
-				for cursor, more := "", true; more; {
-					page, err := s.OptOuts(t.Context(), locked, c.instance, c.person, messaging.Page{Limit: limit, Cursor: cursor})
-					if err != nil {
-						t.Fatal(err)
-					}
-					more = len(page) > limit
-					got = append(got, page[:min(limit, len(page))]...)
-					if len(got) > 0 {
-						cursor = bulk.OptOutCursor(&got[len(got)-1])
-					}
-				}
-				if diff := cmp.Diff(got, c.want, cmpEmpty); diff != "" {
+				if diff := cmp.Diff(optOuts(t, s, locked, c.instance, c.person, limit), c.want, cmpEmpty); diff != "" {
 					t.Errorf("%s by %d: got, want:\n%s", name, limit, diff)
 				}
 			}

@@ -70,7 +70,8 @@ func (s *Store) Due(ctx context.Context, lane outbox.LaneRef, p messaging.Priori
 }
 
 const selectLater = `SELECT o.message_id, o.priority, m.peer_wa_id, o.position, o.due_at,
-		CASE WHEN o.parked OR m.status = 'sending' THEN 0 ELSE 1 END AS blocks
+		CASE WHEN o.parked OR m.status = 'sending' THEN 0 ELSE 1 END AS blocks,
+		CASE WHEN m.status = 'sending' THEN 1 ELSE 0 END AS unacked
 	FROM outbox o JOIN messages m
 		ON m.workspace_id = o.workspace_id AND m.environment = o.environment AND m.id = o.message_id
 	WHERE o.instance_id = $1 AND o.due_at > $2
@@ -85,6 +86,7 @@ func (s *Store) Later(ctx context.Context, lane outbox.LaneRef, now time.Time) (
 		Position  int64  `db:"position"`
 		DueAt     int64  `db:"due_at"`
 		Blocks    int    `db:"blocks"`
+		Unacked   int    `db:"unacked"`
 	}
 	if err := s.r.SelectContext(ctx, &found, selectLater, lane.InstanceID, micros(now)); err != nil {
 		return nil, fmt.Errorf("later: %w", explain(err))
@@ -93,7 +95,7 @@ func (s *Store) Later(ctx context.Context, lane outbox.LaneRef, now time.Time) (
 	for i, w := range found {
 		out[i] = outbox.Waiter{
 			MessageID: w.MessageID, Priority: messaging.Priority(w.Priority), WAID: w.WAID,
-			Position: w.Position, Due: fromMicros(w.DueAt), Blocks: w.Blocks == 1,
+			Position: w.Position, Due: fromMicros(w.DueAt), Blocks: w.Blocks == 1, Unacked: w.Unacked == 1,
 		}
 	}
 	return out, nil

@@ -13,7 +13,9 @@ import (
 // Report records what happened: it moves the status of messages, stores inbound
 // messages, what became of them, calls and the states of instances, and appends
 // an event for each thing that was new, in one commit shared with other callers. A record that
-// comes late or twice changes nothing. When Report returns nil, all is durable.
+// comes late or twice changes nothing. When Report returns nil, all is durable. While bulks are
+// being sent, many changes of statuses take several commits, one behind the other: of those that
+// failed, some may be durable.
 func (s *Store) Report(ctx context.Context, records ...messaging.Record) error {
 	if len(records) == 0 {
 		return nil

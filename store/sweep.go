@@ -13,7 +13,7 @@ const (
 	logLife       = 30 * 24 * time.Hour
 	strangersLife = 7 * 24 * time.Hour // rows of api_logs that belong to no workspace
 	sweepInterval = 10 * time.Minute
-	sweepChunk    = 500  // rows a transaction, so that no sweep holds a commit up
+	sweepChunk    = 500 // rows a transaction, so that no sweep holds a commit up
 )
 
 const (

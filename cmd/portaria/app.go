@@ -45,6 +45,7 @@ type app struct {
 	whatsapp  *sessions // nil: live instances never connect
 	sinks     sinks
 	server    *gateway.Server
+	pulse     pulse
 	pings     singleflight.Group // questions of Ready
 }
 
@@ -94,13 +95,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		},
 		Now: func(t messaging.Tenancy) time.Time { return a.clockOf(t).Now() },
 	})
-	a.outbox = outbox.New(outbox.Options{
-		Store: s, Reporter: s, Channels: a.manager, Logger: o.log, Refuses: sandbox.RefusesAtOnce,
-		Clocks: func(ref outbox.LaneRef) messaging.Clock { return a.clock(ref.WorkspaceID, ref.Environment) },
-		Instance: func(ctx context.Context, ref outbox.LaneRef) (messaging.Instance, error) {
-			return a.manager.Resolve(ctx, messaging.NewTenancy(ref.WorkspaceID, ref.Environment, messaging.AllInstances()), ref.InstanceID)
-		},
-	})
+	a.newOutbox(o)
 	a.newBulks(o)
 	if err := a.newSinks(o); err != nil {
 		return nil, err
@@ -116,12 +111,23 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 	a.server, err = gateway.New(gateway.Options{
 		Auth: a.directory, Sender: a.outbox, Instances: a.manager, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
 		Connections: a.manager, Numbers: a.manager, Proxies: a.proxies, Pacer: a.outbox, Links: pairlink.New(s, nil), PublicURL: o.publicURL,
-		Bulks: a.bulks, Steering: a.bulks, OptOuts: s,
+		Bulks: a.bulks, Steering: a.bulks, OptOuts: optOuts{s, a.bulks},
 		Streams: a.sinks.hub, Webhooks: a.sinks.endpoints, Deliveries: a.sinks.endpoints,
 		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
 		TrustedProxies: o.trustedProxies, Version: version(), Secret: o.secretKey, SpoolDir: o.spoolDir,
 	})
 	return a, err
+}
+
+// newOutbox makes the queue behind every send.
+func (a *app) newOutbox(o appOptions) {
+	a.outbox = outbox.New(outbox.Options{
+		Store: a.store, Reporter: a.store, Channels: a.manager, Logger: o.log, Refuses: sandbox.RefusesAtOnce,
+		Clocks: func(ref outbox.LaneRef) messaging.Clock { return a.clock(ref.WorkspaceID, ref.Environment) },
+		Instance: func(ctx context.Context, ref outbox.LaneRef) (messaging.Instance, error) {
+			return a.manager.Resolve(ctx, messaging.NewTenancy(ref.WorkspaceID, ref.Environment, messaging.AllInstances()), ref.InstanceID)
+		},
+	})
 }
 
 func laneOf(i messaging.Instance) outbox.LaneRef {
@@ -138,28 +144,6 @@ func (a *app) clock(workspace string, env messaging.Environment) messaging.Clock
 		return a.clocks.For(workspace)
 	}
 	return machineClock{}
-}
-
-// idle waits until nothing of a test world is in hand. What one room does may
-// give another work, so all must be found quiet in one look.
-func (a *app) idle(ctx context.Context, workspace string) error {
-	look, noWait := context.WithCancel(ctx)
-	noWait()
-	rooms := append(a.idleSinks(), a.bulks.Idle, a.outbox.Idle, a.sandbox.Idle, a.manager.Idle)
-	for {
-		quiet := true
-		for _, room := range rooms {
-			quiet = room(look, workspace) == nil && quiet
-		}
-		if quiet {
-			return nil
-		}
-		for _, room := range rooms {
-			if err := room(ctx, workspace); err != nil {
-				return err
-			}
-		}
-	}
 }
 
 // readyPatience bounds the question whether the database answers: who asks

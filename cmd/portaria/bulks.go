@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 
-	"portaria/internal/fault"
 	"portaria/messaging"
 	"portaria/outbox/bulk"
 	"portaria/sandbox"
+	"portaria/store"
 )
 
 // newBulks makes the room that sends one message to many.
@@ -23,16 +23,32 @@ func (a *app) newBulks(o appOptions) {
 }
 
 // optOutKeyword tells whether a contact wants no more bulks of the instance that
-// it writes to. An instance that is not known any more sends none.
+// it writes to. It is asked in the transaction that records the message, so it
+// must not wait. What of bulks waits for that contact is called back meanwhile.
 func (a *app) optOutKeyword(m *messaging.Message) (keyword string, ok bool) {
 	tenancy := messaging.NewTenancy(m.WorkspaceID, m.Environment, messaging.AllInstances())
-	i, err := a.manager.Resolve(context.Background(), tenancy, m.InstanceID)
-	if err != nil {
-		if f := fault.As(err); f == nil || f.Kind() != fault.NotFound {
-			a.log.Error("opt-out keywords of an instance not read, the usual ones count", "instance", m.InstanceID, "error", err)
-		}
+	i, _ := a.manager.Known(tenancy, m.InstanceID) // without it the usual words count
+	if keyword, ok = bulk.IsOptOut(m, &i); ok {
+		a.bulks.OptedOut(messaging.World{WorkspaceID: m.WorkspaceID, Environment: m.Environment}, m.InstanceID, messaging.Person(m.Peer.WAID))
 	}
-	return bulk.IsOptOut(m, &i)
+	return keyword, ok
+}
+
+// optOuts keeps who wants no bulks, and calls back what waits for them.
+type optOuts struct {
+	*store.Store
+
+	bulks *bulk.Service
+}
+
+// OptOut implements gateway.OptOuts.
+func (o optOuts) OptOut(ctx context.Context, out messaging.OptOut) (messaging.OptOut, error) {
+	noted, err := o.Store.OptOut(ctx, out)
+	if err == nil {
+		w := messaging.World{WorkspaceID: out.WorkspaceID, Environment: out.Environment}
+		o.bulks.OptedOut(w, out.InstanceID, messaging.Person(out.To.WAID))
+	}
+	return noted, err
 }
 
 // wake tells those who send through an instance that it may take messages again,

@@ -209,9 +209,9 @@ func (w *liveStory) Contact(t *testing.T, h channeltest.Habit) string {
 // echo is what the sandbox answers, too.
 func echo(r wasim.Received) string {
 	if r.Message.GetReactionMessage() != nil {
-		return "echo: reaction"
+		return "reaction"
 	}
-	return "echo: " + r.Text()
+	return r.Text()
 }
 
 func (w *liveStory) inject(t *testing.T, f wasim.Fault) {

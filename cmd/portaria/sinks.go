@@ -86,6 +86,7 @@ func (a *app) newWebhooks(o appOptions, box *seal.Box, render func(messaging.Eve
 
 // tell passes committed events on. It runs on the committer's goroutine.
 func (a *app) tell(committed store.Committed) {
+	a.pulse.tell(committed)
 	a.journal.Tell(committed)
 	a.bulks.Tell(committed)
 	for _, sink := range a.sinks.all {

@@ -39,6 +39,7 @@ func TestListenersHearWhatTheyAskedFor(t *testing.T) {
 			"a family":     {Allow: messaging.AllInstances(), Types: []string{"message.*"}},
 			"two types":    {Allow: messaging.AllInstances(), Types: []string{"message.read", "webhook.test"}},
 			"all types":    {Allow: messaging.AllInstances(), Types: []string{"*"}},
+			"both":         {Allow: messaging.OnlyInstances("ins_b", "ins_a"), Types: []string{"bulk.*"}},
 			"nothing":      {},
 			"elsewhere":    {World: messaging.World{WorkspaceID: "wsp_here", Environment: messaging.Live}, Allow: messaging.AllInstances()},
 		} {
@@ -56,14 +57,16 @@ func TestListenersHearWhatTheyAskedFor(t *testing.T) {
 		paired := h.tell(j, "ins_a", "instance.pairing")
 		disabled := h.tell(j, "", messaging.EventWebhookDisabled)
 		test := h.tell(j, "", messaging.EventWebhookTest)
+		bulk := h.tell(j, "", messaging.EventBulkStarted, "ins_a", "ins_b")
 		synctest.Wait()
 		for name, want := range map[string][]string{
-			"everything":   {read, sent, paired, disabled}, // a test is its webhook's alone
+			"everything":   {read, sent, paired, disabled, bulk}, // a test is its webhook's alone
 			"locked":       {read, paired},
 			"one instance": {sent},
 			"a family":     {read, sent},
 			"two types":    {read, test},
-			"all types":    {read, sent, paired, disabled}, // a test is told to nobody by a pattern
+			"all types":    {read, sent, paired, disabled, bulk}, // a test is told to nobody by a pattern
+			"both":         {bulk},                               // of which "locked" may see a part only
 			"nothing":      nil,
 			"elsewhere":    nil,
 		} {

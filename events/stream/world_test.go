@@ -31,14 +31,18 @@ func newJournal() *journal {
 	return &journal{events: make(map[messaging.World][]messaging.Event), heads: make(map[messaging.World]int64)}
 }
 
-// commit writes an event and returns it.
-func (j *journal) commit(w messaging.World, instance string, t messaging.EventType) messaging.Event {
+// commit writes an event, of a bulk if it is over several instances, and returns
+// it.
+func (j *journal) commit(w messaging.World, instance string, t messaging.EventType, several ...string) messaging.Event {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	sequence := int64(len(j.events[w]) + 1)
 	e := messaging.Event{
 		ID: messaging.NewEventID(sequence, time.Now()), Sequence: sequence, Type: t, WorkspaceID: w.WorkspaceID, Environment: w.Environment,
 		InstanceID: instance,
+	}
+	if several != nil {
+		e.Bulk = &messaging.Bulk{InstanceIDs: several}
 	}
 	j.events[w] = append(j.events[w], e)
 	return e
@@ -206,8 +210,8 @@ func (h *hub) follow(s stream.Subscription, l stream.Listener) (cancel func(), e
 }
 
 // tell commits an event and tells the hub.
-func (h *hub) tell(j *journal, instance string, t messaging.EventType) (id string) {
-	e := j.commit(here, instance, t)
+func (h *hub) tell(j *journal, instance string, t messaging.EventType, several ...string) (id string) {
+	e := j.commit(here, instance, t, several...)
 	h.Tell([]messaging.Event{e})
 	return e.ID
 }

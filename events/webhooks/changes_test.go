@@ -36,6 +36,30 @@ func TestANarrowedEndpointIsToldOfItsInstancesAlone(t *testing.T) {
 	}
 }
 
+// The same for a bulk, whose event does not name its instances.
+func TestANarrowedEndpointIsToldOfBulksOverItsInstancesAlone(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	before := newReceiver(t, says(http.StatusInternalServerError))
+	hook := w.webhook(before.URL, func(p *webhooks.Patch) { p.Instances = &[]string{"ins_a", "ins_b", "ins_c"} })
+	over := func(ids ...string) messaging.Event {
+		return w.event("", func(e *messaging.Event) {
+			e.Type, e.Bulk = messaging.EventBulkStarted, &messaging.Bulk{InstanceIDs: ids}
+		})
+	}
+	over("ins_a", "ins_c")
+	own := over("ins_a", "ins_b")
+	w.idle()
+	after := newReceiver(t, nil)
+	w.update(hook.ID, webhooks.Patch{Instances: &[]string{"ins_a", "ins_b"}, URL: &after.URL})
+	w.idle()
+	w.pass(time.Minute)
+	w.idle()
+	if got := after.ids(); len(got) != 1 || got[0] != own.ID {
+		t.Errorf("told of %v, want that of ins_a and ins_b, %s", got, own.ID)
+	}
+}
+
 // The last answer of the old URL says nothing of the new one.
 func TestAnAnswerOfTheOldURLDisablesNothing(t *testing.T) {
 	w := newWorld(t)

@@ -47,7 +47,7 @@ type Habit string
 // The habits.
 const (
 	Reads      Habit = "reads"       // they are delivered and read
-	Answers    Habit = "answers"     // they are read and answered, with "echo: " before the text
+	Answers    Habit = "answers"     // they are read and answered with the same text
 	NeverReads Habit = "never reads" // they are delivered
 	IsOff      Habit = "is off"      // the network takes them
 	Blocks     Habit = "blocks"      // the network takes them

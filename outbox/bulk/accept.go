@@ -15,8 +15,8 @@ import (
 // When it returns nil the bulk survives any crash.
 //
 // Faults: fault.ErrValidation with the rows that cannot be sent (unless they are
-// skipped), for too many rows or none, and for a template that cannot be; what
-// Rows, Pay and ClaimFor return; what the store answers to a claim that another
+// skipped), for too many rows or none, and for a template that cannot be;
+// ErrRowsTooLarge; what Rows, Pay and ClaimFor return; what the store answers to a claim that another
 // request won; fault.ErrShuttingDown.
 func (s *Service) Accept(ctx context.Context, d Draft) (messaging.Bulk, error) {
 	c, err := newChecker(&d, s.refuses)
@@ -32,7 +32,7 @@ func (s *Service) Accept(ctx context.Context, d Draft) (messaging.Bulk, error) {
 			s.log.Warn("the rows of a bulk were left on the disk", "error", err)
 		}
 	}()
-	if err := c.run(ctx, func(j *judged) error { return file.add(&j.stored) }); err != nil {
+	if err := c.run(ctx, func(j *judged) error { return file.add(j.stored.Number, j.encoded) }); err != nil {
 		return messaging.Bulk{}, err
 	}
 	if err := errors.Join(file.flush(), c.verdict()); err != nil {
@@ -75,6 +75,8 @@ func (s *Service) bulk(d *Draft, c *checker) messaging.Bulk {
 	b.Options.SendAt = b.Options.SendAt.UTC().Truncate(time.Microsecond)
 	if b.Options.SendAt.After(now) {
 		b.State = messaging.BulkScheduled
+	} else {
+		b.StartedAt = now
 	}
 	return b
 }

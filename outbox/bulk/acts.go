@@ -11,9 +11,6 @@ import (
 	"portaria/outbox"
 )
 
-// never is the due time of what is held until it is amended again.
-var never time.Time
-
 // Pause holds a bulk that is scheduled or running. What the network has in hand
 // goes out. Faults: fault.ErrNotFound; fault.ErrConflict with its state.
 func (s *Service) Pause(ctx context.Context, t messaging.Tenancy, id string) (messaging.Bulk, error) {
@@ -21,7 +18,8 @@ func (s *Service) Pause(ctx context.Context, t messaging.Tenancy, id string) (me
 }
 
 // Resume lets a bulk that is paused go on: it is running again, or scheduled if
-// its time has not come. Faults as for Pause.
+// its time has not come, or has completed if nothing of it is left to send. Faults
+// as for Pause.
 func (s *Service) Resume(ctx context.Context, t messaging.Tenancy, id string) (messaging.Bulk, error) {
 	return s.act(ctx, t, id, messaging.BulkRunning, messaging.BulkPaused)
 }
@@ -36,27 +34,30 @@ func (s *Service) Cancel(ctx context.Context, t messaging.Tenancy, id string) (m
 // bulk that is running or has completed. Without such rows nothing happens.
 // Faults as for Pause.
 func (s *Service) RetryFailed(ctx context.Context, t messaging.Tenancy, id string) (messaging.Bulk, error) {
-	b, err := s.store.Bulk(ctx, t, id)
+	r, b, err := s.hold(ctx, t, id, messaging.BulkRunning, messaging.BulkCompleted)
 	if err != nil {
 		return b, err
 	}
-	if b.State != messaging.BulkRunning && b.State != messaging.BulkCompleted {
-		return b, conflict(&b)
+	defer r.release()
+	// Nobody may go away meanwhile: rows that are marked wait for whoever turns them.
+	ctx = context.WithoutCancel(ctx)
+	if _, err := s.store.RetryFailed(ctx, t, id, r.clock.Now()); err != nil {
+		s.takeUp(b).doubt() // some rows may be marked, and the bulk may run
+		return b, err
 	}
-	now := s.clocks(worldOf(&b)).Now()
-	n, err := s.store.RetryFailed(context.WithoutCancel(ctx), t, id, now)
+	now, err := s.store.Bulk(ctx, t, id)
 	if err != nil {
+		s.takeUp(b).doubt()
 		return b, err
 	}
-	if b, err = s.store.Bulk(ctx, t, id); err != nil || n == 0 || b.State.Ended() {
-		return b, err
+	if now.State.Ended() {
+		s.drop(r)
+		return now, nil
 	}
-	r, err := s.takeUp(ctx, b)
-	if err != nil {
-		return b, err
-	}
+	r = s.takeUp(now) // that it had completed may have been told only now
+	r.become(now.State)
 	r.retry()
-	return b, nil
+	return now, nil
 }
 
 // retry has the run look for rows that are to have another turn.
@@ -70,40 +71,65 @@ func (r *run) retry() {
 // act moves a bulk to another state, with everything of it that waits in lanes, in
 // one commit.
 func (s *Service) act(ctx context.Context, t messaging.Tenancy, id string, to messaging.BulkState, from ...messaging.BulkState) (messaging.Bulk, error) {
-	b, err := s.store.Bulk(ctx, t, id)
+	r, b, err := s.hold(ctx, t, id, from...)
 	if err != nil {
 		return b, err
-	}
-	if !slices.Contains(from, b.State) {
-		return b, conflict(&b)
-	}
-	r, err := s.takeUp(ctx, b)
-	if err != nil {
-		return b, err
-	}
-	if err := r.acquire(ctx); err != nil {
-		return b, fault.ErrUnavailable.Because(err)
 	}
 	defer r.release()
-	if b, err = s.store.Bulk(ctx, t, id); err != nil {
-		return b, err
-	}
-	if !slices.Contains(from, b.State) {
-		return b, conflict(&b)
+	if err := r.load(ctx); err != nil {
+		return b, fmt.Errorf("bulk: %w", err)
 	}
 	a := r.amendmentFor(to)
-	if _, err := s.outbox.Amend(ctx, a, r.change(to)); err != nil {
+	if err := r.amend(ctx, a, r.change(to)); err != nil {
+		r.doubt() // it may be recorded though the answer was lost
 		return b, fmt.Errorf("bulk: %w", err)
 	}
 	if b, err = s.store.Bulk(context.WithoutCancel(ctx), t, id); err != nil {
 		r.become(to) // it is recorded; only the answer is lost
+		r.doubt()
 		return b, err
 	}
 	r.become(b.State)
+	if to == messaging.BulkRunning {
+		r.retry() // rows may have been marked while it was paused
+	}
 	if a.Status == messaging.StatusHeld && to == messaging.BulkRunning {
 		r.quietUntil(a.Due)
 	}
 	return b, nil
+}
+
+// hold takes the token of a bulk's run, if the bulk's state is one of those given.
+// Between its changes and its turns there is an order from then on. The caller
+// releases it.
+func (s *Service) hold(ctx context.Context, t messaging.Tenancy, id string, from ...messaging.BulkState) (*run, messaging.Bulk, error) {
+	for {
+		b, err := s.store.Bulk(ctx, t, id)
+		if err != nil {
+			return nil, b, err
+		}
+		if !slices.Contains(from, b.State) {
+			return nil, b, conflict(&b)
+		}
+		r := s.takeUp(b)
+		if err := r.acquire(ctx); err != nil {
+			r.doubt() // a run that was made for this call alone ends
+			return nil, b, fault.ErrUnavailable.Because(err)
+		}
+		b, err = s.store.Bulk(ctx, t, id)
+		switch known := s.run(id) == r; {
+		case err == nil && known && slices.Contains(from, b.State):
+			return r, b, nil
+		case err == nil && known:
+			err = conflict(&b)
+		}
+		r.release()
+		r.doubt()
+		if err != nil {
+			return nil, b, err
+		}
+		// It has ended meanwhile, and may run anew.
+	}
 }
 
 // amendmentFor is what becomes of what waits when the bulk's state changes.

@@ -15,11 +15,23 @@ import (
 // maxFaults is how many rows that cannot be sent are told one by one.
 const maxFaults = 100
 
-// maxVariables is how many bytes the variables of one row may have. Those that
-// the template does not use are kept too, for who reads the results.
+// maxVariables is how many bytes the variables of one row may have as they are
+// stored. Those that the template does not use are kept too, for who reads the
+// results.
 const maxVariables = 128 << 10
 
-// maxInput is how much is kept of a recipient that cannot be an address.
+// maxStored is how many bytes all rows of a bulk may have as they are stored. An
+// upload is smaller, but every row stores the names of its variables, which a file
+// has once in its header.
+const maxStored = 256 << 20
+
+// ErrRowsTooLarge is the fault of rows that take too much room.
+var ErrRowsTooLarge = fault.New(fault.TooLarge, "PAYLOAD_TOO_LARGE",
+	"The rows, each with the names and values of its variables, are larger than 256 MiB: "+
+		"leave out variables that the template does not use, shorten their names, or send several bulks.")
+
+// maxInput is how many bytes are kept of a recipient that cannot be an address, and
+// are told of a name.
 const maxInput = 128
 
 // checker goes through the rows of a draft once. It keeps no row, only who was
@@ -34,6 +46,7 @@ type checker struct {
 	values []string            // of the row, in the order of the template's variables
 
 	total, valid, invalid, duplicates int64
+	size                              int64 // bytes of the rows as they are stored
 	faults                            []RowFault
 }
 
@@ -53,9 +66,10 @@ func newChecker(d *Draft, refuses func(messaging.Address) bool) (*checker, error
 // judged is a row with what the checker makes of it. It is valid until the next
 // one.
 type judged struct {
-	stored StoredRow
-	to     messaging.Address // of a row that can be sent
-	person string            // the same
+	stored  StoredRow
+	encoded []byte            // stored, as a chunk holds it
+	to      messaging.Address // of a row that can be sent
+	person  string            // the same
 }
 
 // run judges every row and has each take the judgement.
@@ -66,8 +80,12 @@ func (c *checker) run(ctx context.Context, take func(*judged) error) error {
 			return errTooMany()
 		}
 		c.total++
-		j = judged{stored: StoredRow{Number: c.total, Variables: j.stored.Variables[:0]}}
+		j = judged{stored: StoredRow{Number: c.total, Variables: j.stored.Variables[:0]}, encoded: j.encoded[:0]}
 		c.judge(row, &j)
+		j.encoded = j.stored.append(j.encoded)
+		if c.size += int64(len(j.encoded)); c.size > maxStored {
+			return ErrRowsTooLarge
+		}
 		return take(&j)
 	})
 	if err != nil {
@@ -85,9 +103,12 @@ func errTooMany() error {
 	}}.Err()
 }
 
-// judge decides about one row.
+// judge decides about one row. One that cannot be sent keeps its variables too:
+// who mends it reads them in the results.
 func (c *checker) judge(row *Row, j *judged) {
 	j.stored.Input = clipped(row.To)
+	variables, fit := appendVariables(j.stored.Variables, row.Names, row.Values)
+	j.stored.Variables = variables
 	f := row.Fault
 	if f == nil {
 		f = c.recipient(row, j)
@@ -95,9 +116,8 @@ func (c *checker) judge(row *Row, j *judged) {
 	if f == nil {
 		f = c.content(row)
 	}
-	if f == nil {
-		j.stored.Variables = appendVariables(j.stored.Variables, row.Names, row.Values)
-		f = c.size(row, j)
+	if f == nil && !fit {
+		f = row.fault("", messaging.SkippedUnfit, "The variables of the row have more than 128 KiB.")
 	}
 	if f != nil {
 		c.refuse(f, j)
@@ -162,15 +182,7 @@ func (c *checker) content(row *Row) *RowFault {
 	if variable == "" {
 		return row.fault("", reason, "The row "+wrong+".")
 	}
-	return row.fault(variable, reason, "The variable "+variable+" "+wrong+".")
-}
-
-func (c *checker) size(row *Row, j *judged) *RowFault {
-	if len(j.stored.Variables) <= maxVariables {
-		return nil
-	}
-	j.stored.Variables = nil
-	return row.fault("", messaging.SkippedUnfit, "The variables of the row have more than 128 KiB.")
+	return row.fault(variable, reason, "The variable "+clipped(variable)+" "+wrong+".")
 }
 
 // repeats reports whether a person was there before, when that matters.
@@ -210,10 +222,10 @@ func (r *Row) fault(variable, code, message string) *RowFault {
 	case r.Line == 0 && variable != "to":
 		column = "variables." + variable
 	}
-	return &RowFault{Row: r.Number, Line: r.Line, Column: column, Code: code, Message: message}
+	return &RowFault{Row: r.Number, Line: r.Line, Column: clipped(column), Code: code, Message: message}
 }
 
-// clipped is the head of what was written as a recipient.
+// clipped is the head of what a caller has written as a recipient, or as a name.
 func clipped(s string) string {
 	if len(s) <= maxInput {
 		return s

@@ -13,7 +13,7 @@ type StoredRow struct {
 	Number    int64          `json:"n"`
 	Input     string         `json:"i"`           // the recipient as it was written
 	WAID      string         `json:"w,omitzero"`  // empty: it cannot be an address
-	Variables jsontext.Value `json:"v,omitempty"` // an object of strings; empty: none
+	Variables jsontext.Value `json:"v,omitempty"` // an object of strings, none empty in newer chunks; empty: no variables
 	Reason    string         `json:"r,omitzero"`  // why it was skipped when the bulk was accepted; empty: it was not
 	Why       string         `json:"y,omitzero"`  // the same in a sentence
 }
@@ -39,20 +39,32 @@ func (r *StoredRow) append(to []byte) []byte {
 	return append(to, '}')
 }
 
-// appendVariables writes an object of strings; nothing when there are none.
-func appendVariables(to []byte, names, values []string) []byte {
-	for i := range names {
+// appendVariables writes an object of strings with the variables that are not
+// empty, for an empty one is as good as none; nothing when there are none. They do
+// not fit when they have more than maxVariables bytes: then nothing is written.
+func appendVariables(to []byte, names, values []string) (out []byte, fit bool) {
+	begin := len(to)
+	for i, value := range values {
+		if value == "" {
+			continue
+		}
+		if len(to)-begin+len(names[i])+len(value) > maxVariables {
+			return to[:begin], false // before it is written: escaped it may be much longer
+		}
 		sign := byte(',')
-		if i == 0 {
+		if len(to) == begin {
 			sign = '{'
 		}
 		to = appendText(append(to, sign), names[i])
-		to = appendText(append(to, ':'), values[i])
+		to = appendText(append(to, ':'), value)
 	}
-	if len(names) > 0 {
+	if len(to) > begin {
 		to = append(to, '}')
 	}
-	return to
+	if len(to)-begin > maxVariables {
+		return to[:begin], false
+	}
+	return to, true
 }
 
 // appendText writes a JSON string. What is not UTF-8 in it is replaced.

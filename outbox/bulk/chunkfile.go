@@ -45,14 +45,14 @@ func newChunkFile(dir string) (*chunkFile, error) {
 	return &chunkFile{file: f}, nil
 }
 
-// add appends a row, and writes the chunk if that makes it full.
-func (f *chunkFile) add(r *StoredRow) error {
+// add appends a row that is encoded, and writes the chunk if that makes it full.
+func (f *chunkFile) add(number int64, encoded []byte) error {
 	if f.rows == 0 {
-		f.first, f.open = r.Number, append(f.open[:0], '[')
+		f.first, f.open = number, append(f.open[:0], '[')
 	} else {
 		f.open = append(f.open, ',')
 	}
-	f.open = r.append(f.open)
+	f.open = append(f.open, encoded...)
 	f.rows++
 	if f.rows == chunkRows || len(f.open) >= chunkBytes {
 		return f.flush()
@@ -75,10 +75,16 @@ func (f *chunkFile) flush() error {
 	return nil
 }
 
-// stage has the store write every chunk.
+// stage has the store write every chunk, until ctx is done. Each chunk is waited
+// for whatever happens: one that somebody has left in the store's queue would be
+// written after the bulk was dropped.
 func (f *chunkFile) stage(ctx context.Context, shelf Shelf, bulkID string) error {
 	var data []byte
+	whole := context.WithoutCancel(ctx)
 	for _, place := range f.chunks {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("stage rows from %d: %w", place.first, err)
+		}
 		if cap(data) < place.size {
 			data = make([]byte, max(place.size, 2*cap(data)))
 		}
@@ -86,7 +92,7 @@ func (f *chunkFile) stage(ctx context.Context, shelf Shelf, bulkID string) error
 		if _, err := f.file.ReadAt(data, place.offset); err != nil {
 			return fmt.Errorf("bulk: %w", err)
 		}
-		if err := shelf.StageBulk(ctx, bulkID, Chunk{First: place.first, Rows: place.rows, Data: data}); err != nil {
+		if err := shelf.StageBulk(whole, bulkID, Chunk{First: place.first, Rows: place.rows, Data: data}); err != nil {
 			return fmt.Errorf("stage rows from %d: %w", place.first, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -24,12 +25,16 @@ func TestRowsAreReadAsTheyWereWritten(t *testing.T) {
 			for range names {
 				wantValues[i] = append(wantValues[i], rapid.String().Draw(rt, "value"))
 			}
+			variables, fit := appendVariables(nil, names, wantValues[i])
+			if !fit {
+				rt.Fatalf("%q do not fit", wantValues[i])
+			}
 			want[i] = StoredRow{
 				Number: int64(i + 7), Input: rapid.String().Draw(rt, "input"), WAID: rapid.String().Draw(rt, "wa id"),
 				Reason: rapid.String().Draw(rt, "reason"), Why: rapid.String().Draw(rt, "why"),
-				Variables: appendVariables(nil, names, wantValues[i]),
+				Variables: variables,
 			}
-			if err := file.add(&want[i]); err != nil {
+			if err := file.add(want[i].Number, want[i].append(nil)); err != nil {
 				rt.Fatal(err)
 			}
 		}
@@ -51,4 +56,38 @@ func TestRowsAreReadAsTheyWereWritten(t *testing.T) {
 			rt.Errorf("written %s, want %s, %v", c.Data, generic, err)
 		}
 	})
+}
+
+// Chunks from before empty variables were left out have them.
+func TestAnEmptyVariableOfAnOlderChunkIsRead(t *testing.T) {
+	rows, err := (&Chunk{First: 1, Rows: 1, Data: []byte(`[{"n":1,"i":"x","w":"y","v":{"a":"","b":"z"}}]`)}).Decode()
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("Decode = %+v, %v", rows, err)
+	}
+	values, err := rows[0].values([]string{"b", "a", "c"})
+	if diff := cmp.Diff([]string{"z", "", ""}, values); diff != "" || err != nil {
+		t.Errorf("values: %v\n%s", err, diff)
+	}
+}
+
+// What is escaped may be six times as long as it was.
+func TestVariablesAreBoundedAsTheyAreStored(t *testing.T) {
+	for _, c := range []struct {
+		value string
+		fit   bool
+	}{
+		{strings.Repeat("x", maxVariables-len(`{"n":""}`)), true},
+		{strings.Repeat("x", maxVariables-len(`{"n":""}`)+1), false},
+		{strings.Repeat("\x00", maxVariables/6), false},
+		{strings.Repeat("x", 25<<20), false},
+	} {
+		before := []byte("before")
+		out, fit := appendVariables(before, []string{"none", "n"}, []string{"", c.value})
+		if fit != c.fit || fit && len(out) != len(before)+maxVariables || !fit && string(out) != "before" {
+			t.Errorf("%d bytes: %d are written, fit %t, want %t", len(c.value), len(out), fit, c.fit)
+		}
+		if cap(out) > 8*maxVariables {
+			t.Errorf("%d bytes: %d are held", len(c.value), cap(out))
+		}
+	}
 }

@@ -29,6 +29,7 @@ type Draft struct {
 
 // Rehearsal is what would become of a bulk. Nothing of it is stored.
 type Rehearsal struct {
+	Refused bool  // Accept would refuse the bulk for its rows, whatever can be paid
 	Total   int64 // rows
 	Valid   int64 // rows that become a message, as things stand
 	Invalid int64 // rows that cannot be sent; unless Options.SkipInvalid they refuse the bulk

@@ -12,8 +12,8 @@ import (
 // and what all of them together do at best on one database.
 const (
 	nominalLive = 200 * time.Millisecond
-	nominalTest = 500 * time.Microsecond
-	nominalAll  = 250 * time.Microsecond
+	nominalTest = time.Millisecond
+	nominalAll  = 500 * time.Microsecond
 )
 
 // Estimate tells when the last message of a bulk will probably have gone: what its
@@ -33,24 +33,32 @@ func (s *Service) Estimate(ctx context.Context, b messaging.Bulk) time.Time {
 // that is not there yet.
 func (s *Service) forecast(ctx context.Context, b *messaging.Bulk, r *run) *forecast {
 	now := s.clocks(worldOf(b)).Now()
-	f := &forecast{start: pace.Later(now, b.Options.SendAt)}
+	f := &forecast{start: pace.Later(now, b.Options.SendAt), stop: ctx.Done()}
+	var left []string // out of it
+	var why error
 	for _, id := range b.InstanceIDs {
 		if _, connected := s.channels.Channel(id); !connected {
 			continue
 		}
-		x, err := s.sender(ctx, b, id, r)
+		x, err := s.sender(ctx, b, id, r, f.start)
+		if ctx.Err() != nil {
+			return &forecast{start: f.start} // nobody waits for it any more
+		}
 		if err != nil {
-			s.log.Warn("an instance is left out of an estimate", "bulk", b.ID, "instance", id, "error", err)
+			left, why = append(left, id), err
 			continue
 		}
 		f.senders = append(f.senders, x)
+	}
+	if why != nil {
+		s.log.Warn("instances are left out of an estimate", "bulk", b.ID, "instances", left, "error", why)
 	}
 	s.assume(b, r, f)
 	return f
 }
 
 // sender sets out one instance.
-func (s *Service) sender(ctx context.Context, b *messaging.Bulk, id string, r *run) (*sender, error) {
+func (s *Service) sender(ctx context.Context, b *messaging.Bulk, id string, r *run, start time.Time) (*sender, error) {
 	i, err := s.instance(ctx, worldOf(b), id)
 	if err != nil {
 		return nil, err
@@ -61,7 +69,7 @@ func (s *Service) sender(ctx context.Context, b *messaging.Bulk, id string, r *r
 	}
 	x := &sender{}
 	if lane.Rules != nil {
-		own, gap := limited(lane.Rules, lane.Book)
+		own, gap := limited(lane.Rules, lane.Book, start)
 		x.own, x.gap = []limit{own}, gap
 	}
 	rules := rulesOf(b)
@@ -69,11 +77,11 @@ func (s *Service) sender(ctx context.Context, b *messaging.Bulk, id string, r *r
 		rules = new(pace.Rules)
 	}
 	rules.Quiet = quietOf(b)
-	mine, gap := limited(rules, pace.NewLedger(nil, time.Time{}))
-	waiting := 0
+	waiting, book := 0, pace.NewLedger(nil, time.Time{})
 	if r != nil {
-		waiting, mine.book = r.standing(id, mine.book)
+		waiting, book = r.standing(id, book)
 	}
+	mine, gap := limited(rules, book, start)
 	x.bulk, x.gap = []limit{mine}, max(x.gap, gap)
 	if b.Options.Priority != messaging.High {
 		x.before = int64(max(0, lane.Waiting-waiting))

@@ -29,12 +29,19 @@ const turnRows = 64
 // guards it.
 type feed struct {
 	instance string
-	stale    bool // the instance may have changed since it was looked at
-	gone     bool // it was deleted
-	paced    bool // it has a pace of its own
-	waiting  map[string]bool
-	held     int          // of waiting, those whose value is true: held by the network
-	book     *pace.Ledger // of the bulk's pace; nil: not read yet
+	stale    bool              // the instance may have changed since it was looked at
+	gone     bool              // it was deleted
+	paced    bool              // it has a pace of its own
+	waiting  map[string]inLane // by message
+	held     int               // how many of them are held
+	book     *pace.Ledger      // of the bulk's pace: what has left the lane; nil: not read yet
+	last     time.Time         // when a message of a bulk with a pace last left; zero: none yet
+}
+
+// inLane is a message that waits in a lane.
+type inLane struct {
+	person string
+	held   bool // by the network, or because somebody said so
 }
 
 // room returns how many more messages the lane may have.
@@ -42,7 +49,7 @@ func (f *feed) room(slow bool) int {
 	most, step := ahead, turnRows
 	switch {
 	case slow:
-		most, step = aheadSlow, 1
+		return max(0, aheadSlow-len(f.waiting)) // the held ones, too: they may all be freed at one time
 	case f.paced:
 		most, step = aheadPaced, 1
 	}
@@ -53,16 +60,17 @@ func (f *feed) room(slow bool) int {
 	return free
 }
 
-// take notes messages that are on their way into the lane.
-func (f *feed) take(id string) { f.waiting[id] = false }
+// take notes a message that is on its way into the lane, or waits in it.
+func (f *feed) take(id, person string) { f.waiting[id] = inLane{person: person} }
 
 // hold notes whether a message is held.
 func (f *feed) hold(id string, held bool) {
-	was, ok := f.waiting[id]
-	if !ok || was == held {
+	m, ok := f.waiting[id]
+	if !ok || m.held == held {
 		return
 	}
-	f.waiting[id] = held
+	m.held = held
+	f.waiting[id] = m
 	if held {
 		f.held++
 	} else {
@@ -74,6 +82,15 @@ func (f *feed) hold(id string, held bool) {
 func (f *feed) leave(id string) {
 	f.hold(id, false)
 	delete(f.waiting, id)
+}
+
+// sent notes that a message of a bulk with a pace has left the lane for the
+// network. What waits needs no place in the book: there is never more than one.
+func (f *feed) sent(at time.Time) {
+	f.last = at
+	if f.book != nil {
+		f.book.Add(at, 1)
+	}
 }
 
 // lookUp finds out what has changed about the instances. It reports whether all
@@ -141,6 +158,9 @@ func (r *run) openBooks(ctx context.Context) error {
 		}
 		r.mu.Lock()
 		f.book = book
+		if !f.last.IsZero() { // the store knows when its turn was
+			f.sent(f.last)
+		}
 		r.mu.Unlock()
 	}
 	return nil

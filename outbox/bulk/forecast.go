@@ -11,10 +11,11 @@ import (
 // the time that sending takes, not with the messages.
 type forecast struct {
 	senders []*sender
-	left    int64     // messages of the bulk that have no stride yet
-	start   time.Time // the time that it begins at
-	first   time.Time // when the first of them goes
-	last    time.Time // when the last one so far goes
+	left    int64           // messages of the bulk that have no stride yet
+	start   time.Time       // the time that it begins at
+	first   time.Time       // when the first of them goes
+	last    time.Time       // when the last one so far goes
+	stop    <-chan struct{} // closed when nobody waits for it any more; nil: never
 }
 
 // sender is an instance in a forecast.
@@ -30,6 +31,7 @@ type sender struct {
 type limit struct {
 	rules pace.Rules
 	book  *pace.Ledger
+	from  time.Time // when the gap behind the last message of the book ends
 }
 
 // strides is into how many parts an hour's cap is cut: what was sent together is
@@ -40,15 +42,20 @@ const strides = 8
 // the forecast has come.
 const maxStrides = 50_000
 
-// limited returns the limits of rules, and the mean gap between two messages.
-func limited(rules *pace.Rules, book *pace.Ledger) (limit, time.Duration) {
+// limited returns the limits of rules from a time on, and the mean gap between two
+// messages.
+func limited(rules *pace.Rules, book *pace.Ledger, start time.Time) (limit, time.Duration) {
 	l := limit{rules: *rules, book: book}
+	book.Settle(start)
+	gaps := pace.Rules{MinGap: rules.MinGap, Jitter: rules.Jitter}
+	l.from, _ = gaps.Turn(book, start)
 	gap := rules.MinGap + rules.Jitter/2
 	l.rules.MinGap, l.rules.Jitter = 0, 0
 	return l, gap
 }
 
-// run returns when the last message goes; zero without a sender.
+// run returns when the last message goes; zero without a sender, and when nobody
+// waits for it any more.
 func (f *forecast) run() time.Time {
 	if len(f.senders) == 0 {
 		return time.Time{}
@@ -63,7 +70,12 @@ func (f *forecast) run() time.Time {
 			done := max(1, total-f.left)
 			return f.start.Add(time.Duration(float64(f.last.Sub(f.start)) * float64(total) / float64(done)))
 		}
-		f.stride(f.earliest())
+		select {
+		case <-f.stop:
+			return time.Time{}
+		default:
+			f.stride(f.earliest())
+		}
 	}
 	return f.last
 }
@@ -112,7 +124,7 @@ func (s *sender) turn(limits []limit) (at time.Time, room int64) {
 	at, room = s.at, s.within(time.Hour)
 	for i := range limits {
 		l := &limits[i]
-		next, n := l.rules.Turn(l.book, at)
+		next, n := l.rules.Turn(l.book, pace.Later(at, l.from))
 		if next.After(at) {
 			return next, 0
 		}

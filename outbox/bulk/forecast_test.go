@@ -85,11 +85,11 @@ func TestAForecastIsHonest(t *testing.T) {
 		for range rapid.IntRange(1, 3).Draw(t, "instances") {
 			rules := drawRules(t, "an instance")
 			empty := func() *pace.Ledger { return pace.NewLedger(nil, time.Time{}) }
-			own, gap := limited(&rules, empty())
-			bulk, bulkGap := limited(&mine, empty())
+			own, gap := limited(&rules, empty(), start)
+			bulk, bulkGap := limited(&mine, empty(), start)
 			before := rapid.IntRange(0, 30).Draw(t, "others")
 			f.senders = append(f.senders, &sender{own: []limit{own}, bulk: []limit{bulk}, gap: max(gap, bulkGap), before: int64(before)})
-			all = append(all, &slow{own: []limit{{rules, empty()}}, bulk: []limit{{mine, empty()}}, before: before})
+			all = append(all, &slow{own: []limit{{rules: rules, book: empty()}}, bulk: []limit{{rules: mine, book: empty()}}, before: before})
 		}
 		n := int(f.left)
 		got := f.run()
@@ -103,8 +103,8 @@ func TestAForecastIsHonest(t *testing.T) {
 // A bulk that takes years is told in a moment.
 func TestAForecastOfYearsIsQuick(t *testing.T) {
 	rules := pace.Rules{PerHour: 1, PerDay: 3}
-	own, gap := limited(&rules, pace.NewLedger(nil, time.Time{}))
 	start := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+	own, gap := limited(&rules, pace.NewLedger(nil, time.Time{}), start)
 	f := &forecast{start: start, left: 100_000, senders: []*sender{{own: []limit{own}, gap: max(gap, time.Second)}}}
 	began := time.Now()
 	got := f.run().Sub(start)

@@ -18,6 +18,7 @@ type lanes struct {
 	clock  *handClock
 
 	mu     sync.Mutex
+	lost   error           // what Amend answers though it was recorded; nil: the truth
 	closed map[string]bool // instances that are not connected
 	rules  map[string]*pace.Rules
 	other  map[string]int // messages of others that wait, by instance
@@ -106,7 +107,7 @@ func (l *lanes) Amend(ctx context.Context, a outbox.Amendment, also ...messaging
 			return hit && a.Status == messaging.StatusCanceled
 		})
 	}
-	return amended, nil
+	return amended, l.lost
 }
 
 func (l *lanes) Standing(_ context.Context, i messaging.Instance) (s outbox.Standing, err error) {
@@ -162,6 +163,24 @@ func (l *lanes) grasp(instance string) *messaging.Message {
 	e := l.queues[instance][0]
 	e.inHand = true
 	return e.message
+}
+
+// dropAll has channels give back all that they have in hand, as the end of a
+// process does.
+func (l *lanes) dropAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, q := range l.queues {
+		for _, e := range q {
+			e.inHand = false
+		}
+	}
+}
+
+func (l *lanes) setLost(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = err
 }
 
 func (l *lanes) setClosed(instance string, closed bool) {

@@ -24,7 +24,7 @@ type memory struct {
 	position int64
 	turns    []bulk.Turn // that did something
 
-	fail func(op string) error    // asked before each call; nil: nothing fails
+	fail func(op string) error   // asked before each call; nil: nothing fails
 	tell func([]messaging.Event) // hears of events after their commit
 	take func(op string)         // called without the lock before each call; nil: nobody
 }
@@ -88,6 +88,25 @@ func (m *memory) setTell(tell func([]messaging.Event)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tell = tell
+}
+
+// setTake has somebody told before each call; nil: nobody.
+func (m *memory) setTake(take func(op string)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.take = take
+}
+
+// find returns the last message to a number.
+func (m *memory) find(phone string) (found messaging.Message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, msg := range m.messages {
+		if msg.Peer.Phone() == phone && msg.ID > found.ID {
+			found = msg.Message
+		}
+	}
+	return found
 }
 
 // commit ends a call that has changed something.
@@ -166,7 +185,7 @@ func (m *memory) OpenBulks(context.Context) (out []messaging.Bulk, err error) {
 	}
 	defer m.mu.Unlock()
 	for _, b := range m.bulks {
-		if !b.State.Ended() {
+		if !b.State.Ended() || b.State == messaging.BulkCanceled && b.Counts.Queued > 0 {
 			out = append(out, b.Bulk)
 		}
 	}
@@ -180,7 +199,9 @@ func (m *memory) BulkWaiting(_ context.Context, b messaging.Bulk) (out []bulk.Wa
 	defer m.mu.Unlock()
 	for _, row := range m.bulks[b.ID].rows {
 		if msg, ok := m.messages[row.message]; ok && msg.Status.Waiting() {
-			out = append(out, bulk.Waiting{MessageID: msg.ID, InstanceID: msg.InstanceID})
+			out = append(out, bulk.Waiting{
+				MessageID: msg.ID, InstanceID: msg.InstanceID, Person: messaging.Person(msg.Peer.WAID), Held: msg.Status == messaging.StatusHeld,
+			})
 		}
 	}
 	return out, nil
@@ -342,7 +363,7 @@ func (b *memoryBulk) change(c messaging.BulkChange, events []messaging.Event) []
 		b.Pending = 0
 	}
 	b.State = c.State
-	return append(events, b.event(typ, c.At))
+	return b.end(append(events, b.event(typ, c.At)), c.At)
 }
 
 func (m *memory) Bulk(_ context.Context, t messaging.Tenancy, id string) (messaging.Bulk, error) {

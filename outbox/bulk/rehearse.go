@@ -17,8 +17,8 @@ const skipsBatch = 500
 
 // Rehearse answers what Accept would do with a draft, and what would become of
 // its rows as things stand now. It neither pays nor stores. Rows that cannot be
-// sent are no error here. Faults: those of the template, the number of rows and
-// Rows.
+// sent are no error here. Faults: those of the template, the number of rows, their
+// size and Rows.
 func (s *Service) Rehearse(ctx context.Context, d Draft) (Rehearsal, error) {
 	c, err := newChecker(&d, s.refuses)
 	if err != nil {
@@ -107,7 +107,7 @@ func (p *rehearsing) ask() error {
 // finish adds what is known when all rows are.
 func (p *rehearsing) finish() Rehearsal {
 	r, c := &p.result, p.checker
-	r.Total, r.Invalid, r.Faults = c.total, c.invalid, c.faults
+	r.Total, r.Invalid, r.Faults, r.Refused = c.total, c.invalid, c.faults, c.verdict() != nil
 	r.Skipped += c.duplicates
 	r.RequestTokens, r.MessageTokens = (c.valid+99)/100, c.valid
 	f := p.s.forecast(p.ctx, &p.bulk, nil)

@@ -43,7 +43,7 @@ func TestARehearsalTellsWhatWouldBecomeOfEveryRow(t *testing.T) {
 		d.ClaimFor = func(messaging.Bulk) (*messaging.Claim, error) { return nil, errors.New("a rehearsal is not kept") }
 	}))
 	want := bulk.Rehearsal{
-		Total: 1303, Valid: 1296, Invalid: 5, Skipped: 2,
+		Refused: true, Total: 1303, Valid: 1296, Invalid: 5, Skipped: 2,
 		Outcomes: map[string]int64{
 			"read": 1295, "NOT_ON_WHATSAPP": 1, "OPTED_OUT": 1, "DUPLICATE": 1,
 			"INVALID_RECIPIENT": 2, "MISSING_VARIABLE": 1, "TEXT_TOO_LONG": 1, "INVALID_ROW": 1,
@@ -59,6 +59,36 @@ func TestARehearsalTellsWhatWouldBecomeOfEveryRow(t *testing.T) {
 	}
 	if len(w.memory.bulks)+len(w.memory.staged) > 0 {
 		t.Error("a rehearsal was stored")
+	}
+}
+
+// A rehearsal that says yes to what is then refused is worse than none.
+func TestARehearsalIsRefusedWhenTheBulkIs(t *testing.T) {
+	good, bad := bulk.Row{To: number(1)}, bulk.Row{To: "none"}
+	for name, c := range map[string]struct {
+		rows    rows
+		skip    bool
+		refused bool
+	}{
+		"all can be sent":                {rows{good}, false, false},
+		"one cannot":                     {rows{good, bad}, false, true},
+		"one cannot and is skipped":      {rows{good, bad}, true, false},
+		"none can":                       {rows{bad, bad}, false, true},
+		"none can and all are skipped":   {rows{bad, bad}, true, true},
+		"one is a duplicate":             {rows{good, good}, false, false},
+		"one who wants none is no fault": {rows{{To: number(2)}}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := closed(newWorld(t))
+			w.memory.optOuts[number(2)] = true
+			d := w.draft(0, func(d *bulk.Draft) { d.Rows, d.Options.SkipInvalid = c.rows, c.skip })
+			if got := w.rehearse(d); got.Refused != c.refused {
+				t.Errorf("rehearsed: refused %t, want %t", got.Refused, c.refused)
+			}
+			if _, err := w.service.Accept(t.Context(), d); (err != nil) != c.refused {
+				t.Errorf("Accept = %v, want refused %t", err, c.refused)
+			}
+		})
 	}
 }
 

@@ -44,6 +44,11 @@ type run struct {
 	nightfall alarm     // for the begin of quiet hours
 	meter     meter
 
+	loaded   bool     // what waits in lanes was read
+	doubtful bool     // the state may be another
+	broken   bool     // its rows cannot be read: none has a turn in this process
+	optOuts  []optOut // since it was last looked at
+
 	dirty   bool // there may be something to do
 	running bool
 	closed  bool // the bulk has ended
@@ -62,26 +67,22 @@ func (a *alarm) stop() {
 	*a = alarm{}
 }
 
-// newRun takes up a bulk as it was accepted or found, with what waits of it.
-func (s *Service) newRun(b messaging.Bulk, waiting []Waiting) (*run, error) {
-	t, err := Compile(b.Template)
-	if err != nil {
-		return nil, fmt.Errorf("bulk %s: template: %w", b.ID, err)
-	}
+// newRun makes the run of a bulk as it was accepted or found. A bulk whose template
+// cannot be read, which was read when it was accepted, has one that sends nothing.
+func (s *Service) newRun(b messaging.Bulk) *run {
 	r := &run{
-		s: s, bulk: b, template: t, clock: s.clocks(worldOf(&b)), quiet: quietOf(&b), rules: rulesOf(&b),
+		s: s, bulk: b, clock: s.clocks(worldOf(&b)), quiet: quietOf(&b), rules: rulesOf(&b),
 		token: make(chan struct{}, 1), state: b.State, next: b.Next, again: b.Next > 1,
 	}
-	r.rows = rowReader{store: s.store, bulkID: b.ID}
+	r.rows = rowReader{store: passing{s.store}, bulkID: b.ID}
 	for _, id := range b.InstanceIDs {
-		r.feeds = append(r.feeds, &feed{instance: id, stale: true, waiting: make(map[string]bool)})
+		r.feeds = append(r.feeds, &feed{instance: id, stale: true, waiting: make(map[string]inLane)})
 	}
-	for _, w := range waiting {
-		if f := r.feed(w.InstanceID); f != nil {
-			f.waiting[w.MessageID] = false
-		}
+	var err error
+	if r.template, err = Compile(b.Template); err != nil {
+		r.giveUp(fmt.Errorf("template: %w", err))
 	}
-	return r, nil
+	return r
 }
 
 func worldOf(b *messaging.Bulk) messaging.World {
@@ -148,7 +149,12 @@ func (r *run) start() {
 func (r *run) work(ctx context.Context) {
 	for r.goOn(ctx) {
 		more, err := r.step(ctx)
-		if err != nil {
+		var lost unreadable
+		switch {
+		case errors.As(err, &lost):
+			r.giveUp(err)
+			err = nil
+		case err != nil:
 			r.setback(ctx, err)
 		}
 		if more || err != nil {
@@ -186,6 +192,15 @@ func (r *run) setback(ctx context.Context, err error) {
 	case <-time.After(setbackPause):
 	case <-ctx.Done():
 	}
+}
+
+// giveUp leaves the bulk out until the next process: another try would end the
+// same way.
+func (r *run) giveUp(err error) {
+	r.s.log.Error("bulk cannot be read, it sends nothing until the next start", "bulk", r.bulk.ID, "error", err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = true
 }
 
 // now is the world's time, or what its clock has skipped to. r.mu is held.

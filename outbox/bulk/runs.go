@@ -7,56 +7,19 @@ import (
 	"portaria/messaging"
 )
 
-// Recover takes up the bulks that an earlier process left. It must be called
-// after the outbox has recovered and before the first Accept.
-func (s *Service) Recover(ctx context.Context) error {
-	if err := s.store.SweepBulks(ctx); err != nil {
-		return fmt.Errorf("sweep bulks: %w", err)
-	}
-	open, err := s.store.OpenBulks(ctx)
-	if err != nil {
-		return fmt.Errorf("open bulks: %w", err)
-	}
-	for i := range open {
-		r, err := s.takeUp(ctx, open[i])
-		if err != nil {
-			return err
-		}
-		if open[i].State == messaging.BulkPaused {
-			// What was in hand when that process ended waits again, and knows of no pause.
-			if _, err := s.outbox.Amend(ctx, r.amendment(messaging.StatusHeld, never)); err != nil {
-				return fmt.Errorf("bulk %s: %w", open[i].ID, err)
-			}
-		}
-		r.wake()
-	}
-	return nil
-}
-
-// takeUp returns the run of a bulk that has not ended, and makes it if there is
-// none.
-func (s *Service) takeUp(ctx context.Context, b messaging.Bulk) (*run, error) {
+// takeUp returns the run of a bulk, and makes it if there is none: from then on the
+// bulk's events are heard. The caller drops it if the bulk has ended.
+func (s *Service) takeUp(b messaging.Bulk) *run {
 	if r := s.run(b.ID); r != nil {
-		return r, nil
+		return r
 	}
-	waiting, err := s.store.BulkWaiting(ctx, b)
-	if err != nil {
-		return nil, fmt.Errorf("bulk %s: waiting: %w", b.ID, err)
-	}
-	r, err := s.newRun(b, waiting)
-	if err != nil {
-		return nil, err
-	}
-	return s.enlist(r), nil
+	return s.enlist(s.newRun(b))
 }
 
 // begin takes up a bulk that was just accepted. It does not block.
 func (s *Service) begin(b messaging.Bulk) {
-	r, err := s.newRun(b, nil)
-	if err != nil {
-		s.log.Error("bulk cannot run", "bulk", b.ID, "error", err) // it was compiled when it was checked
-		return
-	}
+	r := s.newRun(b)
+	r.loaded = true // nothing of it waits
 	s.enlist(r).wake()
 }
 
@@ -68,11 +31,6 @@ func (s *Service) enlist(r *run) *run {
 		return present
 	}
 	s.runs[r.bulk.ID] = r
-	for _, f := range r.feeds {
-		for id := range f.waiting {
-			s.waiting.add(r, id)
-		}
-	}
 	return r
 }
 
@@ -83,15 +41,14 @@ func (s *Service) run(id string) *run {
 	return s.runs[id]
 }
 
-// drop forgets a bulk that has ended.
-func (s *Service) drop(id string) {
+// drop forgets the run of a bulk that has ended. The bulk may have another by now.
+func (s *Service) drop(r *run) {
 	s.mu.Lock()
-	r := s.runs[id]
-	delete(s.runs, id)
-	s.mu.Unlock()
-	if r != nil {
-		r.close()
+	if s.runs[r.bulk.ID] == r {
+		delete(s.runs, r.bulk.ID)
 	}
+	s.mu.Unlock()
+	r.close()
 }
 
 // all returns the runs of all bulks.
@@ -164,11 +121,12 @@ func (s *Service) Idle(ctx context.Context, workspace string) error {
 	}
 }
 
-// goRun starts a run's goroutine; false when the service is stopping.
+// goRun starts a run's goroutine; false before Start, and when the service is
+// stopping.
 func (s *Service) goRun(r *run) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped {
+	if s.stopped || !s.started {
 		return false
 	}
 	if r.bulk.Environment == messaging.Test {
@@ -192,18 +150,27 @@ func (s *Service) runDone(r *run) {
 	}
 }
 
-// reload learns where the bulk stands from the store, which did not let it go on.
+// reload learns where the bulk stands from the store.
 func (r *run) reload(ctx context.Context) error {
 	open, err := r.s.store.OpenBulks(ctx)
 	if err != nil {
 		return fmt.Errorf("open bulks: %w", err)
 	}
 	for i := range open {
-		if open[i].ID == r.bulk.ID {
+		if open[i].ID == r.bulk.ID && !open[i].State.Ended() {
 			r.become(open[i].State)
 			return nil
 		}
 	}
-	r.s.drop(r.bulk.ID)
+	r.s.drop(r)
 	return nil
+}
+
+// doubt has the run look where its bulk stands, because somebody who wanted to
+// change that does not know what has come of it.
+func (r *run) doubt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doubtful, r.again, r.dirty = true, true, true
+	r.start()
 }

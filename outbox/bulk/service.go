@@ -46,9 +46,10 @@ type Options struct {
 
 // Service accepts bulks, sends them, and answers for them.
 //
-// The order of its life: New; Recover, after the outbox has recovered and before
-// the first Accept; Stop, before the outbox stops. In between it must be told of
-// committed events (Tell) and of instances that connect or change (Wake).
+// The order of its life: New; Recover, before the outbox recovers; Start, after it
+// has and before the first Accept; Stop, before the outbox stops. From New on it
+// must be told of committed events (Tell), of instances that connect or change
+// (Wake) and of opt-outs (OptedOut).
 type Service struct {
 	store    Store
 	outbox   Outbox
@@ -68,6 +69,7 @@ type Service struct {
 
 	mu       sync.Mutex
 	runs     map[string]*run // of bulks that have not ended
+	started  bool
 	stopped  bool
 	active   map[string]int // runs at work by workspace, of test worlds
 	watchers int            // how many wait for rested

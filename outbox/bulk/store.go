@@ -35,7 +35,8 @@ type Shelf interface {
 
 // Turns gives rows their turn.
 type Turns interface {
-	// OpenBulks lists the bulks of all workspaces that have not ended.
+	// OpenBulks lists the bulks of all workspaces that have not ended, and may list
+	// canceled ones that have messages in the outbox.
 	OpenBulks(ctx context.Context) ([]messaging.Bulk, error)
 	// Waiting lists the messages of a bulk that are in the outbox, in its order.
 	BulkWaiting(ctx context.Context, b messaging.Bulk) ([]Waiting, error)
@@ -96,6 +97,8 @@ type Chunk struct {
 type Waiting struct {
 	MessageID  string
 	InstanceID string
+	Person     string
+	Held       bool // by the network, or because somebody said so
 }
 
 // Turn is a batch of rows whose time has come.

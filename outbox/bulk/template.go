@@ -34,6 +34,9 @@ type part struct {
 	optional bool // it has a fallback
 }
 
+// maxNames is how many variables a template may have: as many as a row.
+const maxNames = 256
+
 // none is the variable of a part without a placeholder.
 const none = -1
 
@@ -44,7 +47,8 @@ const none = -1
 // that are text.
 //
 // Fault: fault.ErrValidation for a placeholder that is not closed or has no
-// name, and for a content that points at one message: a reaction, an answer.
+// name, for more than 256 names, and for a content that points at one message: a
+// reaction, an answer.
 func Compile(content messaging.Content) (*Template, error) {
 	t := &Template{content: content.Clone()}
 	var fields fault.Fields
@@ -55,8 +59,11 @@ func Compile(content messaging.Content) (*Template, error) {
 		fields.Add("message.reply_to", "unknown", "has no place in a bulk: it points at one message")
 	}
 	for place, text := range t.content.Texts() {
-		if err := t.add(place, *text); err != "" {
-			fields.Add("message", "template", err)
+		if rule, wrong := t.add(place, *text); wrong != "" {
+			fields.Add("message", rule, wrong)
+		}
+		if len(t.names) > maxNames {
+			break // all that follow would be too many
 		}
 	}
 	if err := fields.Err(); err != nil {
@@ -69,10 +76,11 @@ func Compile(content messaging.Content) (*Template, error) {
 // their first appearance. Callers must not change the list.
 func (t *Template) Variables() []string { return t.names }
 
-// add compiles one text and returns what is wrong with it.
-func (t *Template) add(place int, text string) (wrong string) {
+// add compiles one text and returns what is wrong with it, by the rule that it
+// breaks.
+func (t *Template) add(place int, text string) (rule, wrong string) {
 	if !strings.Contains(text, openBraces) {
-		return ""
+		return "", ""
 	}
 	compiled := templateText{place: place}
 	var before strings.Builder
@@ -91,7 +99,10 @@ func (t *Template) add(place int, text string) (wrong string) {
 		}
 		p, size, wrong := t.placeholder(text[at:])
 		if wrong != "" {
-			return fmt.Sprintf("has a placeholder that %s: it begins at character %d", wrong, utf8.RuneCountInString(text[:at])+1)
+			return "template", fmt.Sprintf("has a placeholder that %s: it begins at character %d", wrong, characterAt(text, at))
+		}
+		if len(t.names) > maxNames {
+			return "max", fmt.Sprintf("has more than %d different placeholders: the next begins at character %d", maxNames, characterAt(text, at))
 		}
 		p.before = before.String()
 		before.Reset()
@@ -102,8 +113,11 @@ func (t *Template) add(place int, text string) (wrong string) {
 		compiled.push(part{before: before.String(), variable: none})
 	}
 	t.texts = append(t.texts, compiled)
-	return ""
+	return "", ""
 }
+
+// characterAt is the number of the character that begins at a byte, from 1.
+func characterAt(text string, at int) int { return utf8.RuneCountInString(text[:at]) + 1 }
 
 const openBraces, closeBraces = "{{", "}}"
 

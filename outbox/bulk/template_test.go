@@ -2,6 +2,7 @@ package bulk_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -62,6 +63,7 @@ func TestATemplateThatCannotBeIsRefusedWithItsPlace(t *testing.T) {
 		"only default": {text("{{|x}}"), "has no name"},
 		"nested":       {text("{{a {{b}}"), "has a brace in it, or is not closed: it begins at character 1"},
 		"three braces": {text("{{{name}}}"), "has a brace in it"},
+		"many":         {text(placeholders(256) + "é{{one more}}{{and another}}"), "has more than 256 different placeholders: the next begins at character 2050"},
 		"reaction":     {reaction, "must not be a reaction"},
 		"answer":       {answer, "points at one message"},
 	} {
@@ -75,6 +77,30 @@ func TestATemplateThatCannotBeIsRefusedWithItsPlace(t *testing.T) {
 				t.Errorf("fields = %+v, want one that says %q", fields, c.says)
 			}
 		})
+	}
+}
+
+// placeholders are n different ones.
+func placeholders(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{{v%03d}}", i)
+	}
+	return b.String()
+}
+
+// The limit is that of names: they may come again, and in other texts.
+func TestATemplateMayHaveAsManyNamesAsARow(t *testing.T) {
+	tpl, err := bulk.Compile(text(placeholders(256) + placeholders(256)))
+	if err != nil || len(tpl.Variables()) != 256 {
+		t.Fatalf("%d variables, %v", len(tpl.Variables()), err)
+	}
+	_, err = bulk.Compile(messaging.Content{Kind: messaging.KindPoll, Poll: &messaging.Poll{
+		Question: placeholders(256), Options: []string{"{{v000}}", "no, {{w}}", "{{x}}"},
+	}})
+	want := []fault.Field{{Field: "message", Rule: "max", Message: "has more than 256 different placeholders: the next begins at character 5"}}
+	if diff := cmp.Diff(want, fault.As(err).Details()["fields"]); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -5,8 +5,10 @@ import "sync"
 // tracker knows which messages of bulks are in lanes, and of which bulk each is.
 // It is asked about every message that is sent, so it has a lock of its own.
 type tracker struct {
-	mu   sync.Mutex
-	runs map[string]*run // by message
+	mu      sync.Mutex
+	runs    map[string]*run // by message
+	readers int             // how many read from the store what is in lanes
+	left    map[string]bool // what has left its lane since the first of them began
 }
 
 func (t *tracker) add(r *run, ids ...string) {
@@ -17,10 +19,16 @@ func (t *tracker) add(r *run, ids ...string) {
 	}
 }
 
-func (t *tracker) find(id string) *run {
+// find returns whose message it is; nil: nobody's that is known. gone says that
+// the message has left its lane.
+func (t *tracker) find(id string, gone bool) *run {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.runs[id]
+	r := t.runs[id]
+	if r == nil && gone && t.readers > 0 {
+		t.left[id] = true
+	}
+	return r
 }
 
 func (t *tracker) remove(id string) {
@@ -29,11 +37,42 @@ func (t *tracker) remove(id string) {
 	delete(t.runs, id)
 }
 
-// forget removes the messages of a feed.
-func (t *tracker) forget(ids map[string]bool) {
+// beginRead and endRead stand around a read of what is in lanes: what leaves
+// meanwhile is kept in mind.
+func (t *tracker) beginRead() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id := range ids {
+	if t.readers == 0 {
+		t.left = make(map[string]bool)
+	}
+	t.readers++
+}
+
+func (t *tracker) endRead() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.readers--; t.readers == 0 {
+		t.left = nil
+	}
+}
+
+// adopt notes a message that was read as the run's, unless it has left its lane
+// since. It is for between beginRead and endRead.
+func (t *tracker) adopt(r *run, id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.left[id] {
+		return false
+	}
+	t.runs[id] = r
+	return true
+}
+
+// forget removes the messages of a feed.
+func (t *tracker) forget(messages map[string]inLane) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range messages {
 		delete(t.runs, id)
 	}
 }

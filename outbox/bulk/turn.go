@@ -3,183 +3,11 @@ package bulk
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"portaria/messaging"
 	"portaria/outbox"
 )
-
-// step does what there is to do, if anything. It reports whether there may be
-// more.
-func (r *run) step(ctx context.Context) (more bool, err error) {
-	if err := r.acquire(ctx); err != nil {
-		return false, err
-	}
-	defer r.release()
-	gone, err := r.lookUp(ctx)
-	if err != nil {
-		return false, err
-	}
-	r.mu.Lock()
-	state, closed := r.state, r.closed
-	r.mu.Unlock()
-	switch {
-	case closed || state.Ended():
-		return false, nil
-	case gone:
-		return false, r.record(ctx, messaging.BulkCanceled)
-	case state == messaging.BulkScheduled:
-		return r.begin(ctx)
-	case state == messaging.BulkRunning:
-		return r.feedLanes(ctx)
-	}
-	return false, nil
-}
-
-// record reports another state of the bulk.
-func (r *run) record(ctx context.Context, to messaging.BulkState) error {
-	if err := r.s.reporter.Report(context.WithoutCancel(ctx), r.change(to)); err != nil {
-		return fmt.Errorf("%s: %w", to, err)
-	}
-	r.become(to)
-	return nil
-}
-
-func (r *run) change(to messaging.BulkState) messaging.BulkChange {
-	return messaging.BulkChange{
-		WorkspaceID: r.bulk.WorkspaceID, Environment: r.bulk.Environment, BulkID: r.bulk.ID, State: to, At: r.clock.Now(),
-	}
-}
-
-func (r *run) become(state messaging.BulkState) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.state = state
-	r.heldUntil = time.Time{}
-	r.dirty = true
-	r.start()
-}
-
-// begin starts a scheduled bulk when its time has come.
-func (r *run) begin(ctx context.Context) (more bool, err error) {
-	at := r.bulk.Options.SendAt
-	r.mu.Lock()
-	early := at.After(r.now())
-	if early {
-		r.callAt(at)
-	}
-	r.mu.Unlock()
-	if early {
-		return false, nil
-	}
-	return true, r.record(ctx, messaging.BulkRunning)
-}
-
-// feedLanes gives rows their turn, unless it is quiet.
-func (r *run) feedLanes(ctx context.Context) (more bool, err error) {
-	if quiet, err := r.keepQuiet(ctx); quiet || err != nil {
-		return false, err
-	}
-	if err := r.openBooks(ctx); err != nil {
-		return false, err
-	}
-	open, at := r.openings()
-	if len(open) == 0 {
-		if !at.IsZero() && r.hasRows() {
-			r.mu.Lock()
-			r.callAt(at)
-			r.mu.Unlock()
-		}
-		return false, nil
-	}
-	rows, retry, err := r.pick(ctx)
-	if err != nil || len(rows) == 0 {
-		return false, err
-	}
-	t, err := r.turn(rows, open, retry)
-	if err != nil {
-		return false, err
-	}
-	return true, r.give(ctx, t)
-}
-
-// hasRows reports whether rows wait for a turn.
-func (r *run) hasRows() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.again || r.next <= r.bulk.Counts.Total
-}
-
-// keepQuiet reports whether it is quiet now. What waits in lanes when that begins
-// is held until it ends.
-func (r *run) keepQuiet(ctx context.Context) (quiet bool, err error) {
-	if r.quiet == nil {
-		return false, nil
-	}
-	r.mu.Lock()
-	now := r.now()
-	quiet = r.quiet.Holds(now)
-	end := r.quiet.End(now)
-	told := r.heldUntil.Equal(end)
-	if quiet {
-		r.callAt(end)
-	} else {
-		r.callAtNightfall(now)
-	}
-	r.mu.Unlock()
-	if !quiet || told {
-		return quiet, nil
-	}
-	if _, err := r.s.outbox.Amend(ctx, r.amendment(messaging.StatusHeld, end)); err != nil {
-		return true, fmt.Errorf("quiet hours: %w", err)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.heldUntil = end
-	return true, nil
-}
-
-// callAtNightfall has the clock call when quiet hours begin. No mode of a clock
-// skips that: what is skipped is waiting, and this ends work. r.mu is held.
-func (r *run) callAtNightfall(now time.Time) {
-	if r.nightfall.forget != nil || len(r.feeds) == 0 {
-		return
-	}
-	begin := r.quiet.Begin(now)
-	if begin.IsZero() {
-		return
-	}
-	r.nightfall = alarm{at: begin, forget: r.clock.Deadline(begin, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.nightfall = alarm{}
-		r.dirty = true
-		r.start()
-	})}
-}
-
-// amendment is about everything of the bulk that waits in lanes.
-func (r *run) amendment(to messaging.Status, due time.Time) outbox.Amendment {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a := outbox.Amendment{Status: to, Due: due}
-	if to == messaging.StatusCanceled {
-		a.Error = &messaging.SendError{Code: "CANCELED", Message: "The bulk was canceled."}
-	}
-	for _, f := range r.feeds {
-		if len(f.waiting) == 0 {
-			continue
-		}
-		ids := make([]string, 0, len(f.waiting))
-		for id := range f.waiting {
-			ids = append(ids, id)
-		}
-		slices.Sort(ids)
-		a.Messages = append(a.Messages, outbox.LaneMessages{Lane: r.lane(f), IDs: ids})
-	}
-	return a
-}
 
 // pick returns the rows that are next: those that are retried, then those that
 // have not had a turn.
@@ -201,7 +29,10 @@ func (r *run) pick(ctx context.Context) (rows []StoredRow, retry bool, err error
 		return nil, false, nil
 	}
 	rows, err = r.rows.from(ctx, next)
-	return rows, false, err
+	if err == nil && len(rows) == 0 {
+		err = fmt.Errorf("rows from %d on are not there", next)
+	}
+	return rows, false, rowsFault(err)
 }
 
 // failed returns rows that failed and are to have another turn.
@@ -214,7 +45,7 @@ func (r *run) failed(ctx context.Context) ([]StoredRow, error) {
 	for _, n := range numbers {
 		row, err := r.rows.one(ctx, n)
 		if err != nil {
-			return nil, err
+			return nil, rowsFault(err)
 		}
 		rows = append(rows, *row)
 	}
@@ -255,7 +86,7 @@ func (r *run) turn(rows []StoredRow, open []opening, retry bool) (*Turn, error) 
 func (r *run) candidate(row *StoredRow, f *feed, at time.Time) (Candidate, error) {
 	values, err := row.values(r.template.Variables())
 	if err != nil {
-		return Candidate{}, err
+		return Candidate{}, rowsFault(err)
 	}
 	b := &r.bulk
 	at = at.Truncate(time.Microsecond)
@@ -294,7 +125,7 @@ func (r *run) give(ctx context.Context, t *Turn) error {
 	if done.Stopped {
 		return r.reload(ctx)
 	}
-	r.spend(t, done.Positions)
+	r.advance(t.Next)
 	return nil
 }
 
@@ -304,7 +135,7 @@ func (r *run) note(t *Turn) {
 	defer r.mu.Unlock()
 	for i := range t.Rows {
 		if m := t.Rows[i].Message; m != nil {
-			r.feed(m.InstanceID).take(m.ID)
+			r.feed(m.InstanceID).take(m.ID, t.Rows[i].Person)
 			r.s.waiting.add(r, m.ID)
 		}
 	}
@@ -324,23 +155,10 @@ func (r *run) unnote(t *Turn, positions []int64) {
 	}
 }
 
-// spend notes what a turn has used of the rows, and of the bulk's pace.
-func (r *run) spend(t *Turn, positions []int64) {
+// advance notes up to where the rows have had their turn.
+func (r *run) advance(next int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reached = time.Time{}
-	if t.Next > r.next {
-		r.next = t.Next
-	}
-	if r.rules == nil {
-		return
-	}
-	now := r.clock.Now()
-	for i := range t.Rows {
-		if i < len(positions) && positions[i] != 0 {
-			f := r.feed(t.Rows[i].Message.InstanceID)
-			f.book.Settle(now)
-			f.book.Add(now, 1)
-		}
-	}
+	r.next = max(r.next, next)
 }

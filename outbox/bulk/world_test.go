@@ -39,9 +39,19 @@ func newWorld(t testing.TB) *world {
 }
 
 // start begins a service on what is stored, as a new process does.
-func (w *world) start() {
+func (w *world) start(change ...func(*bulk.Options)) {
 	w.t.Helper()
-	w.service = bulk.New(bulk.Options{
+	w.service = w.newService(change...)
+	w.memory.setTell(w.service.Tell)
+	if err := w.service.Recover(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.service.Start()
+	w.t.Cleanup(w.service.Stop)
+}
+
+func (w *world) newService(change ...func(*bulk.Options)) *bulk.Service {
+	o := bulk.Options{
 		Store: w.memory, Outbox: w.lanes, Reporter: w.memory, Channels: w.lanes, Dir: w.t.TempDir(),
 		Clocks:   func(messaging.World) messaging.Clock { return w.clock },
 		Instance: w.find,
@@ -52,12 +62,11 @@ func (w *world) start() {
 			}
 			return "read"
 		},
-	})
-	w.memory.setTell(w.service.Tell)
-	if err := w.service.Recover(w.t.Context()); err != nil {
-		w.t.Fatal(err)
 	}
-	w.t.Cleanup(w.service.Stop)
+	for _, c := range change {
+		c(&o)
+	}
+	return bulk.New(o)
 }
 
 // restart ends the service and begins another.
@@ -104,6 +113,11 @@ func (w *world) draft(n int, change ...func(*bulk.Draft)) bulk.Draft {
 		c(&d)
 	}
 	return d
+}
+
+// paced gives a draft a pace.
+func paced(p messaging.BulkPace) func(*bulk.Draft) {
+	return func(d *bulk.Draft) { d.Options.Pace = &p }
 }
 
 func text(body string) messaging.Content {
