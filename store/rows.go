@@ -32,13 +32,34 @@ const (
 	asList
 )
 
-// kind is the type of a column.
-type kind string
+// kind is what a column holds, and which rows hold the same in it.
+type kind struct {
+	name  string // of its SQL type
+	alike likeness
+}
+
+var (
+	text   = kind{name: "TEXT"}
+	number = kind{name: "BIGINT"}
+)
+
+// likeness says which rows nearly always have the same value in a column. Each
+// includes those before it. Where all rows of a statement have it, the value is
+// given once: what a row costs is mostly its parameters.
+type likeness uint8
 
 const (
-	text   kind = "TEXT"
-	number kind = "BIGINT"
+	distinct   likeness = iota // none
+	byWorld                    // those of a workspace and environment
+	byCaller                   // those that one key has caused in one way
+	byInstance                 // those of one instance
 )
+
+// of returns the kind of a column that is alike in these rows.
+func (k kind) of(rows likeness) kind {
+	k.alike = rows
+	return k
+}
 
 func repeat(k kind, n int) []kind {
 	out := make([]kind, n)
@@ -59,12 +80,24 @@ const insertInto = `INSERT
 // may carry. A few sizes keep the number of prepared statements small.
 var rowShapes = [...]int{64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1}
 
+// piece is what one statement is given: the number of its rows, how much alike
+// they are, and the values as the engine takes them.
+type piece struct {
+	rows  int
+	alike likeness
+	args  []any
+}
+
 // each calls run for the rows in args, row by row: with all of them as one
 // array for each column, or with as many values as a few shapes allow.
-func (e engine) each(r *rows, args []any, run func(n int, args []any) error) error {
+func (e engine) each(r *rows, args []any, run func(p piece) error) error {
 	width := len(r.columns)
 	if e.arrays && len(args) > 0 {
-		return run(len(args)/width, r.arrays(args))
+		alike := distinct
+		if r.form == asInsert { // what is joined keeps its form: PostgreSQL would plan otherwise with a value in an array's place
+			alike = r.alike(args)
+		}
+		return run(piece{len(args) / width, alike, r.arrays(args, alike)})
 	}
 	for len(args) > 0 {
 		n := len(args) / width
@@ -74,7 +107,9 @@ func (e engine) each(r *rows, args []any, run func(n int, args []any) error) err
 				break
 			}
 		}
-		if err := run(n, args[:n*width]); err != nil {
+		rows := args[:n*width]
+		alike := r.alike(rows)
+		if err := run(piece{n, alike, r.list(rows, alike)}); err != nil {
 			return err
 		}
 		args = args[n*width:]
@@ -82,35 +117,82 @@ func (e engine) each(r *rows, args []any, run func(n int, args []any) error) err
 	return nil
 }
 
-// arrays turns rows into one array for each column.
-func (r *rows) arrays(args []any) []any {
+// fewRows are too few for a statement of their own that names a value once.
+const fewRows = 4
+
+// alike tells how much alike rows are.
+func (r *rows) alike(args []any) likeness {
+	width := len(r.columns)
+	if len(args) < fewRows*width {
+		return distinct
+	}
+	alike := byInstance
+	for c, k := range r.columns {
+		if k.alike == distinct || k.alike > alike {
+			continue
+		}
+		for i := c + width; i < len(args); i += width {
+			if args[i] != args[c] {
+				alike = k.alike - 1
+				break
+			}
+		}
+	}
+	return alike
+}
+
+// once reports whether a column's value is given once for rows so much alike.
+func (k kind) once(alike likeness) bool { return k.alike != distinct && k.alike <= alike }
+
+// list leaves out of rows what stands in the first of them already.
+func (r *rows) list(args []any, alike likeness) []any {
+	if alike == distinct {
+		return args
+	}
+	width := len(r.columns)
+	out := append(make([]any, 0, len(args)), args[:width]...)
+	for i, v := range args[width:] {
+		if !r.columns[i%width].once(alike) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// arrays turns rows into one array for each column, or one value for those that
+// are given once.
+func (r *rows) arrays(args []any, alike likeness) []any {
 	width := len(r.columns)
 	n := len(args) / width
 	out := make([]any, width)
 	for c, k := range r.columns {
-		if k == text {
+		switch {
+		case k.once(alike):
+			out[c] = args[c]
+		case k.name == text.name:
 			column := make(pq.StringArray, n)
 			for i := range n {
 				column[i] = args[i*width+c].(string)
 			}
 			out[c] = column
-			continue
+		default:
+			column := make(pq.Int64Array, n)
+			for i := range n {
+				column[i] = args[i*width+c].(int64)
+			}
+			out[c] = column
 		}
-		column := make(pq.Int64Array, n)
-		for i := range n {
-			column[i] = args[i*width+c].(int64)
-		}
-		out[c] = column
 	}
 	return out
 }
 
-// text writes the statement for n rows. With arrays, n does not matter.
-func (e engine) text(r *rows, n int) string {
+// text writes the statement for n rows so much alike. With arrays, n does not
+// matter.
+func (e engine) text(r *rows, n int, alike likeness) string {
 	if e.arrays {
-		return r.head + r.unnest(0) + r.tail
+		return r.head + r.unnest(0, alike) + r.tail
 	}
-	values := r.values(n)
+	values := r.values(n, alike)
 	switch r.form {
 	case asInsert:
 		values = "VALUES " + values
@@ -123,26 +205,39 @@ func (e engine) text(r *rows, n int) string {
 }
 
 // unnest makes rows of the parameters behind the first ones.
-func (r *rows) unnest(behind int) string {
-	params := make([]string, len(r.columns))
-	names := make([]string, len(r.columns))
+func (r *rows) unnest(behind int, alike likeness) string {
+	var params, names, all []string
 	for i, k := range r.columns {
-		params[i] = fmt.Sprintf("CAST($%d AS %s[])", behind+i+1, k)
-		names[i] = fmt.Sprintf("column%d", i+1)
+		name := fmt.Sprintf("column%d", i+1)
+		if k.once(alike) {
+			all = append(all, fmt.Sprintf("CAST($%d AS %s)", behind+i+1, k.name))
+			continue
+		}
+		params = append(params, fmt.Sprintf("CAST($%d AS %s[])", behind+i+1, k.name))
+		names, all = append(names, name), append(all, name)
 	}
 	unnest := "unnest(" + strings.Join(params, ", ") + ")"
+	table := unnest + " v (" + strings.Join(names, ", ") + ")"
 	switch r.form {
 	case asTable:
-		return unnest + " v (" + strings.Join(names, ", ") + ")"
+		return table
 	case asList:
 		return "(SELECT " + unnest + ")"
 	case asInsert:
 	}
-	return "SELECT * FROM " + unnest
+	return "SELECT " + strings.Join(all, ", ") + " FROM " + table
 }
 
-// values lists n rows of parameters.
-func (r *rows) values(n int) string {
-	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(r.columns)), ", ") + ")"
-	return strings.TrimSuffix(strings.Repeat(row+", ", n), ", ")
+// values lists n rows of parameters. What is given once is in the first row,
+// where a parameter has the number of its column.
+func (r *rows) values(n int, alike likeness) string {
+	first, further := make([]string, len(r.columns)), make([]string, len(r.columns))
+	for i, k := range r.columns {
+		first[i], further[i] = "?", "?"
+		if k.once(alike) {
+			further[i] = fmt.Sprintf("?%d", i+1)
+		}
+	}
+	row := "), (" + strings.Join(further, ", ")
+	return "(" + strings.Join(first, ", ") + strings.Repeat(row, n-1) + ")"
 }
