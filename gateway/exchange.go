@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"runtime/debug"
@@ -31,6 +30,7 @@ type exchange struct {
 	slow      bool    // the body took so long that the handler's time begins anew
 	upload    *upload // the file of a form; nil: none
 	out       []byte  // the answer's body
+	scratch   []byte  // for the values of headers
 	form      *form   // the answer in its stead; nil: the envelope in out
 	status    int
 	errorCode string
@@ -68,7 +68,7 @@ func (x *exchange) end() {
 	if x.setAside > 0 {
 		s.bodies.give(x.call.Grant.Lineage, x.setAside)
 	}
-	*x = exchange{server: s, body: body, out: out}
+	*x = exchange{server: s, body: body, out: out, scratch: x.scratch}
 	s.exchanges.Put(x)
 }
 
@@ -79,6 +79,7 @@ func (s *Server) door(row *Row) fiber.Handler {
 	if deadline == 0 {
 		deadline = defaultDeadline
 	}
+	deadlines := newDeadlines(deadline)
 	takesID, takesDelivery := hasID(row.Path), hasDelivery(row.Path)
 	return func(c *fiber.Ctx) error {
 		x := s.begin(c.Context(), row)
@@ -93,9 +94,7 @@ func (s *Server) door(row *Row) fiber.Handler {
 		if row.Instance == InstancePath {
 			ref = c.Params("instance")
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), deadline)
-		defer cancel()
-		if err := x.shielded(func() error { return x.pass(ctx, ref, refusals) }); err != nil {
+		if err := x.shielded(func() error { return x.pass(deadlines.next(), ref, refusals) }); err != nil {
 			x.refuse(err)
 		}
 		x.log()

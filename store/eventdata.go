@@ -22,6 +22,8 @@ type amendedData struct {
 func eventData(e *messaging.Event) (string, error) {
 	var v any = &e.State
 	switch {
+	case isBareStatus(e):
+		return `{"status":"` + string(e.State.Status) + `","attempts":0}`, nil
 	case e.Instance != nil:
 		v = e.Instance
 	case e.Call != nil:
@@ -41,6 +43,13 @@ func eventData(e *messaging.Event) (string, error) {
 		return "", fmt.Errorf("event data: %w", err)
 	}
 	return string(b), nil
+}
+
+// isBareStatus reports whether an event says no more than a status, as the first
+// of every message does: that is written without reflection.
+func isBareStatus(e *messaging.Event) bool {
+	return e.MessageID != "" && e.Type != messaging.EventMessageEdited && e.State.Status.Valid() &&
+		e.State == messaging.State{Status: e.State.Status}
 }
 
 // event reads an event back: what it changed, and of a message what never
