@@ -2,9 +2,8 @@ package store
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
-
-	"github.com/lib/pq"
 )
 
 // rows is a statement over many rows at once: head, the rows, tail. Each
@@ -162,28 +161,57 @@ func (r *rows) list(args []any, alike likeness) []any {
 // arrays turns rows into one array for each column, or one value for those that
 // are given once.
 func (r *rows) arrays(args []any, alike likeness) []any {
-	width := len(r.columns)
-	n := len(args) / width
-	out := make([]any, width)
+	out := make([]any, len(r.columns))
 	for c, k := range r.columns {
-		switch {
-		case k.once(alike):
+		if k.once(alike) {
 			out[c] = args[c]
-		case k.name == text.name:
-			column := make(pq.StringArray, n)
-			for i := range n {
-				column[i] = args[i*width+c].(string)
-			}
-			out[c] = column
-		default:
-			column := make(pq.Int64Array, n)
-			for i := range n {
-				column[i] = args[i*width+c].(int64)
-			}
-			out[c] = column
+		} else {
+			out[c] = r.array(args, c)
 		}
 	}
 	return out
+}
+
+// array writes a column as PostgreSQL reads an array. (PostgreSQL's
+// documentation, section 8.15.6)
+func (r *rows) array(args []any, column int) string {
+	const numberSize = 20
+	width, size := len(r.columns), 2
+	for i := column; i < len(args); i += width {
+		size += numberSize
+		if s, ok := args[i].(string); ok {
+			size += len(s)
+		}
+	}
+	b := append(make([]byte, 0, size), '{')
+	for i := column; i < len(args); i += width {
+		if i > column {
+			b = append(b, ',')
+		}
+		switch v := args[i].(type) {
+		case int64:
+			b = strconv.AppendInt(b, v, 10)
+		case string:
+			b = appendElement(b, v)
+		}
+	}
+	return string(append(b, '}'))
+}
+
+// appendElement writes a text in quotes, and a backslash before what would end
+// it.
+func appendElement(b []byte, s string) []byte {
+	b = append(b, '"')
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
+		return append(append(b, s...), '"')
+	}
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' {
+			b = append(b, '\\')
+		}
+		b = append(b, s[i])
+	}
+	return append(b, '"')
 }
 
 // text writes the statement for n rows so much alike. With arrays, n does not
@@ -204,28 +232,26 @@ func (e engine) text(r *rows, n int, alike likeness) string {
 	return r.head + values + r.tail
 }
 
-// unnest makes rows of the parameters behind the first ones.
+// unnest makes rows of the parameters behind the first ones. In a list of what is
+// selected, PostgreSQL takes the arrays apart together and keeps no table of each.
 func (r *rows) unnest(behind int, alike likeness) string {
-	var params, names, all []string
+	params, names, selected := make([]string, len(r.columns)), make([]string, len(r.columns)), make([]string, len(r.columns))
 	for i, k := range r.columns {
-		name := fmt.Sprintf("column%d", i+1)
+		names[i] = fmt.Sprintf("column%d", i+1)
+		params[i] = fmt.Sprintf("CAST($%d AS %s[])", behind+i+1, k.name)
+		selected[i] = "unnest(" + params[i] + ")"
 		if k.once(alike) {
-			all = append(all, fmt.Sprintf("CAST($%d AS %s)", behind+i+1, k.name))
-			continue
+			selected[i] = fmt.Sprintf("CAST($%d AS %s)", behind+i+1, k.name)
 		}
-		params = append(params, fmt.Sprintf("CAST($%d AS %s[])", behind+i+1, k.name))
-		names, all = append(names, name), append(all, name)
 	}
-	unnest := "unnest(" + strings.Join(params, ", ") + ")"
-	table := unnest + " v (" + strings.Join(names, ", ") + ")"
 	switch r.form {
 	case asTable:
-		return table
+		return "unnest(" + strings.Join(params, ", ") + ") v (" + strings.Join(names, ", ") + ")"
 	case asList:
-		return "(SELECT " + unnest + ")"
+		return "(SELECT " + selected[0] + ")"
 	case asInsert:
 	}
-	return "SELECT " + strings.Join(all, ", ") + " FROM " + table
+	return "SELECT " + strings.Join(selected, ", ")
 }
 
 // values lists n rows of parameters. What is given once is in the first row,

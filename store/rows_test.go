@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,7 +65,7 @@ func drawRows(rt *rapid.T) (args []any) {
 	}
 	for i := range rapid.IntRange(1, 150).Draw(rt, "rows") {
 		args = append(args, fmt.Sprint("w", world.Draw(rt, "world")), int64(i), fmt.Sprint("i", instance.Draw(rt, "instance")),
-			int64(caller.Draw(rt, "caller")), strings.Repeat(`"{`, i%3))
+			int64(caller.Draw(rt, "caller")), []string{"", "plain", `"{\,`, "ação"}[i%4])
 	}
 	return args
 }
