@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -151,7 +152,7 @@ func (x *exchange) log() {
 	row := messaging.RequestLog{
 		At:         x.began,
 		RequestID:  x.call.RequestID,
-		Method:     printable(trimmedTo(string(x.http.Method()), longestMethod)),
+		Method:     x.method(),
 		Route:      unmatchedRoute,
 		Status:     x.http.Response.StatusCode(),
 		ErrorCode:  x.errorCode,
@@ -170,6 +171,15 @@ func (x *exchange) log() {
 	x.server.logs.Log(row)
 }
 
+// method returns the request's method as the log shows it.
+func (x *exchange) method() string {
+	method := x.http.Method()
+	if x.row != nil && string(method) == x.row.Method {
+		return x.row.Method
+	}
+	return printable(trimmedTo(string(method), longestMethod))
+}
+
 // userAgent keeps what says enough of a User-Agent.
 func userAgent(header []byte) string {
 	const enough = 200
@@ -181,10 +191,21 @@ func userAgent(header []byte) string {
 
 // caller returns the address of who asks, as far as the trusted proxies say.
 func (x *exchange) caller() string {
-	tcp, ok := x.http.RemoteAddr().(*net.TCPAddr)
+	if conn, ok := x.http.Conn().(*politeConn); ok && len(x.server.trusted) == 0 {
+		return conn.peer // once for all its requests
+	}
+	remote, ok := addressOf(x.http.RemoteAddr())
 	if !ok {
 		return ""
 	}
-	remote := tcp.AddrPort().Addr().Unmap()
 	return clientIP(remote, x.headers.forwardedFor, x.server.trusted).String()
+}
+
+// addressOf returns the IP address of the other end of a connection.
+func addressOf(remote net.Addr) (addr netip.Addr, ok bool) {
+	tcp, ok := remote.(*net.TCPAddr)
+	if !ok {
+		return addr, false
+	}
+	return tcp.AddrPort().Addr().Unmap(), true
 }
