@@ -51,6 +51,9 @@ func (l *politeListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	conn := &politeConn{Conn: c, listener: l}
+	if addr, ok := addressOf(c.RemoteAddr()); ok {
+		conn.peer = addr.String()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open[conn] = struct{}{}
@@ -79,6 +82,7 @@ type politeConn struct {
 	net.Conn
 
 	listener *politeListener
+	peer     string // the IP address of its other end; empty: it has none
 	// linger is how many bytes are thrown away before the connection closes;
 	// zero when all requests have been read.
 	linger atomic.Int64

@@ -74,7 +74,7 @@ func (x *exchange) authenticate(ctx context.Context) error {
 	}
 	x.call.Grant = grant
 	x.call.Tenancy = grant.Tenancy()
-	setHeader(x.http, "Portaria-Environment", string(grant.Environment))
+	x.setHeader(nameEnvironment, string(grant.Environment))
 	return nil
 }
 

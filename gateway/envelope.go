@@ -92,10 +92,10 @@ func (x *exchange) send() {
 
 // writeHeaders sets what every answer of the door carries.
 func (x *exchange) writeHeaders() {
-	setHeader(x.http, "X-Request-Id", x.call.RequestID)
-	setHeader(x.http, "Cache-Control", "no-store")
+	x.setHeader(nameRequestID, x.call.RequestID)
+	x.setHeader(nameCacheControl, "no-store")
 	if x.levels.requests.Limit > 0 {
-		x.levels.write(x.http, x.began)
+		x.scratch = x.levels.write(x.http, x.began, x.scratch)
 	}
 	if !x.bodyTaken && hasBody(x.http) {
 		linger := int64(lingerStranger)
@@ -188,6 +188,25 @@ func inPortuguese(said faultError) faultError {
 	details["fields"] = translated
 	said.Details = details
 	return said
+}
+
+// The names of the headers that every answer has.
+var (
+	nameRequestID           = []byte("X-Request-Id")
+	nameCacheControl        = []byte("Cache-Control")
+	nameEnvironment         = []byte("Portaria-Environment")
+	nameRateLimitPolicy     = []byte("RateLimit-Policy")
+	nameRateLimit           = []byte("RateLimit")
+	nameXRateLimitLimit     = []byte("X-RateLimit-Limit")
+	nameXRateLimitRemaining = []byte("X-RateLimit-Remaining")
+	nameXRateLimitReset     = []byte("X-RateLimit-Reset")
+)
+
+// setHeader is the function of this name for headers that every answer has: it
+// takes no memory.
+func (x *exchange) setHeader(name []byte, value string) {
+	x.scratch = append(x.scratch[:0], value...)
+	x.http.Response.Header.SetCanonical(name, x.scratch)
 }
 
 // setHeader sets a header without changing how its name is written.

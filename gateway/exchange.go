@@ -1,9 +1,9 @@
 package gateway
 
 import (
-	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -33,6 +33,7 @@ type exchange struct {
 	rows      *rowsUpload // of a bulk; nil: none
 	spooled   int64       // of the disk, for them
 	out       []byte      // the answer's body
+	scratch   []byte      // for the values of headers
 	form      *form       // the answer in its stead; nil: the envelope in out
 	status    int
 	errorCode string
@@ -71,7 +72,7 @@ func (x *exchange) end() {
 	if x.setAside > 0 {
 		s.bodies.give(x.call.Grant.Lineage, x.setAside)
 	}
-	*x = exchange{server: s, body: body, out: out}
+	*x = exchange{server: s, body: body, out: out, scratch: x.scratch}
 	s.exchanges.Put(x)
 }
 
@@ -82,6 +83,7 @@ func (s *Server) door(row *Row) fiber.Handler {
 	if deadline == 0 {
 		deadline = defaultDeadline
 	}
+	deadlines := newDeadlines(deadline)
 	takesID, takesDelivery := hasID(row.Path), hasDelivery(row.Path)
 	return func(c *fiber.Ctx) error {
 		x := s.begin(c.Context(), row)
@@ -96,9 +98,7 @@ func (s *Server) door(row *Row) fiber.Handler {
 		if row.Instance == InstancePath {
 			ref = c.Params("instance")
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), deadline)
-		defer cancel()
-		if err := x.shielded(func() error { return x.pass(ctx, ref, refusals) }); err != nil {
+		if err := x.shielded(func() error { return x.pass(deadlines.next(), ref, refusals) }); err != nil {
 			x.refuse(err)
 		}
 		x.log()
@@ -155,7 +155,7 @@ func (x *exchange) log() {
 	row := messaging.RequestLog{
 		At:         x.began,
 		RequestID:  x.call.RequestID,
-		Method:     printable(trimmedTo(string(x.http.Method()), longestMethod)),
+		Method:     x.method(),
 		Route:      unmatchedRoute,
 		Status:     x.http.Response.StatusCode(),
 		ErrorCode:  x.errorCode,
@@ -174,6 +174,15 @@ func (x *exchange) log() {
 	x.server.logs.Log(row)
 }
 
+// method returns the request's method as the log shows it.
+func (x *exchange) method() string {
+	method := x.http.Method()
+	if x.row != nil && string(method) == x.row.Method {
+		return x.row.Method
+	}
+	return printable(trimmedTo(string(method), longestMethod))
+}
+
 // userAgent keeps what says enough of a User-Agent.
 func userAgent(header []byte) string {
 	const enough = 200
@@ -185,10 +194,21 @@ func userAgent(header []byte) string {
 
 // caller returns the address of who asks, as far as the trusted proxies say.
 func (x *exchange) caller() string {
-	tcp, ok := x.http.RemoteAddr().(*net.TCPAddr)
+	if conn, ok := x.http.Conn().(*politeConn); ok && len(x.server.trusted) == 0 {
+		return conn.peer // once for all its requests
+	}
+	remote, ok := addressOf(x.http.RemoteAddr())
 	if !ok {
 		return ""
 	}
-	remote := tcp.AddrPort().Addr().Unmap()
 	return clientIP(remote, x.headers.forwardedFor, x.server.trusted).String()
+}
+
+// addressOf returns the IP address of the other end of a connection.
+func addressOf(remote net.Addr) (addr netip.Addr, ok bool) {
+	tcp, ok := remote.(*net.TCPAddr)
+	if !ok {
+		return addr, false
+	}
+	return tcp.AddrPort().Addr().Unmap(), true
 }

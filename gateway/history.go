@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"portaria/auth"
 	"portaria/messaging"
@@ -95,6 +96,51 @@ func (s *Server) listLogs(ctx context.Context, call *Call, req listLogs) (List[l
 // me shows the key that asks.
 func (s *Server) me(_ context.Context, call *Call, _ nothing) (meView, error) {
 	return viewGrant(call.Grant), nil
+}
+
+// appendJSON implements appender: callers ask who they are to see whether the
+// server is well.
+func (v meView) appendJSON(b []byte) []byte {
+	b = appendMember(append(b, '{'), `"id":`, v.ID)
+	b = appendMember(b, `,"name":`, v.Name)
+	b = appendMember(b, `,"workspace_id":`, v.WorkspaceID)
+	b = appendMember(b, `,"environment":`, string(v.Environment))
+	b = append(b, `,"scopes":[`...)
+	for i, scope := range v.Scopes {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(b, scope)
+	}
+	b = strconv.AppendBool(append(b, `],"all_instances":`...), v.AllInstances)
+	b = append(b, `,"instances":`...)
+	if v.Instances == nil {
+		b = append(b, "null"...)
+	} else {
+		b = appendAllowed(b, *v.Instances)
+	}
+	b = strconv.AppendInt(append(b, `,"limits":{"rate_per_minute":`...), v.Limits.RatePerMinute, 10)
+	b = strconv.AppendInt(append(b, `,"rate_burst":`...), v.Limits.RateBurst, 10)
+	b = append(b, `,"messages_per_minute":`...)
+	if v.Limits.MessagesPerMinute == nil {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, *v.Limits.MessagesPerMinute, 10)
+	}
+	b = appendTime(append(b, `},"expires_at":`...), time.Time(v.ExpiresAt))
+	return append(b, '}')
+}
+
+func appendAllowed(b []byte, allowed []allowedView) []byte {
+	b = append(b, '[')
+	for i, a := range allowed {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendMember(b, `{"id":`, a.ID)
+		b = append(appendMember(b, `,"name":`, a.Name), '}')
+	}
+	return append(b, ']')
 }
 
 // viewGrant shows a grant.

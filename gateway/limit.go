@@ -15,27 +15,31 @@ type levels struct {
 	hasMessages        bool // the key has a second bucket and the row spends from it
 }
 
-// write sets the headers of API.md section 2.
-func (l *levels) write(c *fasthttp.RequestCtx, now time.Time) {
-	var scratch [96]byte
+// write sets the headers of API.md section 2. It writes them in scratch, and
+// returns that.
+func (l *levels) write(c *fasthttp.RequestCtx, now time.Time, scratch []byte) []byte {
 	h := &c.Response.Header
 
 	b := appendPolicy(scratch[:0], "key", l.requests)
 	if l.hasMessages {
 		b = appendPolicy(append(b, ", "...), "messages", l.messages)
 	}
-	h.SetCanonical([]byte("RateLimit-Policy"), b)
+	h.SetCanonical(nameRateLimitPolicy, b)
 
-	b = appendLevel(scratch[:0], "key", l.requests)
+	b = appendLevel(b[:0], "key", l.requests)
 	if l.hasMessages {
 		b = appendLevel(append(b, ", "...), "messages", l.messages)
 	}
-	h.SetCanonical([]byte("RateLimit"), b)
+	h.SetCanonical(nameRateLimit, b)
 
-	h.SetCanonical([]byte("X-RateLimit-Limit"), strconv.AppendInt(scratch[:0], l.requests.Limit, 10))
-	h.SetCanonical([]byte("X-RateLimit-Remaining"), strconv.AppendInt(scratch[:0], l.requests.Remaining, 10))
+	b = strconv.AppendInt(b[:0], l.requests.Limit, 10)
+	h.SetCanonical(nameXRateLimitLimit, b)
+	b = strconv.AppendInt(b[:0], l.requests.Remaining, 10)
+	h.SetCanonical(nameXRateLimitRemaining, b)
 	reset := wholeSeconds(time.Duration(now.UnixNano()) + l.requests.ResetIn)
-	h.SetCanonical([]byte("X-RateLimit-Reset"), strconv.AppendInt(scratch[:0], reset, 10))
+	b = strconv.AppendInt(b[:0], reset, 10)
+	h.SetCanonical(nameXRateLimitReset, b)
+	return b
 }
 
 // appendPolicy writes "key";q=60;w=60: the sustained rate of a minute.

@@ -199,3 +199,33 @@ func TestTimesAreUTCMilliseconds(t *testing.T) {
 		t.Errorf("no time is %s", got)
 	}
 }
+
+// So is the caller's own key.
+func TestWrittenKeyIsTheDocumentedOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.String()
+		v := meView{
+			ID: text.Draw(t, "id"), Name: text.Draw(t, "name"), WorkspaceID: text.Draw(t, "workspace"), Environment: messaging.Test,
+			Scopes: rapid.SliceOfN(text, 0, 3).Draw(t, "scopes"), AllInstances: rapid.Bool().Draw(t, "all"),
+			Limits:    limitsView{RatePerMinute: rapid.Int64().Draw(t, "rate"), RateBurst: rapid.Int64().Draw(t, "burst")},
+			ExpiresAt: timestamp(time.UnixMilli(rapid.Int64Range(0, 1e13).Draw(t, "expiry"))),
+		}
+		if rapid.Bool().Draw(t, "limits messages") {
+			v.Limits.MessagesPerMinute = &v.Limits.RateBurst
+		}
+		if rapid.Bool().Draw(t, "locked") {
+			list := make([]allowedView, rapid.IntRange(0, 2).Draw(t, "instances"))
+			for i := range list {
+				list[i] = allowedView{ID: text.Draw(t, "instance"), Name: text.Draw(t, "its name")}
+			}
+			v.Instances = &list
+		}
+		want, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(v.appendJSON(nil))); diff != "" {
+			t.Fatalf("(-documented +written):\n%s", diff)
+		}
+	})
+}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,9 +118,14 @@ func ValidID(prefix IDPrefix, id string) bool {
 // NewWAMessageID draws a message id of the shape that WhatsApp's web clients
 // use: 3EB0 and 18 upper-case hex digits.
 func NewWAMessageID() string {
+	const digits = "0123456789ABCDEF"
 	var b [9]byte
 	rand.Read(b[:])
-	return "3EB0" + strings.ToUpper(hex.EncodeToString(b[:]))
+	id := append(make([]byte, 0, 22), "3EB0"...)
+	for _, v := range b {
+		id = append(id, digits[v>>4], digits[v&15])
+	}
+	return string(id)
 }
 
 func encodeULID(prefix IDPrefix, at time.Time, b *[16]byte) string {

@@ -71,10 +71,8 @@ func NewClocks(options ClocksOptions) (*Clocks, error) {
 // frozen world must not come alive because the database hiccuped.
 func (s *Clocks) For(workspace string) messaging.Clock {
 	c := s.clock(workspace)
-	ctx, cancel := context.WithTimeout(s.ctx, loadTimeout)
-	defer cancel()
-	if err := s.load(ctx, c); err != nil {
-		s.postpone(c, err)
+	if !c.isLoaded() { // nearly every message asks for it
+		s.reload(c)
 	}
 	return c
 }
@@ -243,7 +241,7 @@ func (s *Clocks) load(ctx context.Context, c *clock) error {
 	return nil
 }
 
-// reload tries again to read a clock that could not be read.
+// reload tries to read a clock from the store, and again later if it cannot.
 func (s *Clocks) reload(c *clock) {
 	ctx, cancel := context.WithTimeout(s.ctx, loadTimeout)
 	defer cancel()

@@ -24,8 +24,10 @@ var insertAccepted = &rows{
 
 // insertOutbox is the second half of insertAccepted on SQLite.
 var insertOutbox = &rows{
-	head:    insertInto + outboxInto,
-	columns: []kind{text, number, number, text, text, text, number, number},
+	head: insertInto + outboxInto,
+	columns: []kind{
+		text.of(byInstance), number.of(byCaller), number, text.of(byWorld), text.of(byWorld), text, number.of(byCaller), number,
+	},
 }
 
 const outboxInto = `outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) `

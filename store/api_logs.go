@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -134,7 +133,10 @@ func (l *LogBook) Flush() error {
 var insertLogs = &rows{
 	head: insertInto + `api_logs (workspace_id, environment, at, request_id, key_id, lineage, method, route, status, error_code,
 		duration_us, instance_id, ip, user_agent) `,
-	columns: slices.Concat(repeat(text, 2), repeat(number, 1), repeat(text, 5), repeat(number, 1), repeat(text, 1), repeat(number, 1), repeat(text, 3)),
+	columns: []kind{
+		text.of(byWorld), text.of(byWorld), number, text, text.of(byCaller), text.of(byCaller), text.of(byCaller), text.of(byCaller),
+		number.of(byCaller), text.of(byCaller), number, text.of(byInstance), text.of(byCaller), text.of(byCaller),
+	},
 }
 
 func applyLogs(ctx context.Context, b *batchConn, jobs []*job) error {

@@ -58,9 +58,9 @@ func byOneRow(t *testing.T, s *Store, conn *sqlx.Conn, when string, statement *r
 		args = append(args, row...)
 	}
 	key := regexp.MustCompile(`Index Cond: \(.*\bwebhook_id = .*\b(id|sequence) = `)
-	err := s.engine.each(statement, args, func(n int, args []any) error {
+	err := s.engine.each(statement, args, func(p piece) error {
 		var lines []string
-		err := conn.SelectContext(t.Context(), &lines, "EXPLAIN "+s.engine.text(statement, n), args...)
+		err := conn.SelectContext(t.Context(), &lines, "EXPLAIN "+s.engine.text(statement, p.rows, p.alike), p.args...)
 		plan := strings.Join(lines, "\n")
 		if err == nil && (!key.MatchString(plan) || strings.Contains(plan, "webhook_deliveries_pending")) {
 			t.Errorf("after %.40s:\n%s", when, plan)

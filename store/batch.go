@@ -50,8 +50,8 @@ func (t txConn) exec(ctx context.Context, text string, args ...any) (sql.Result,
 }
 
 func (t txConn) write(ctx context.Context, r *rows, args []any) error {
-	return t.store.engine.each(r, args, func(n int, args []any) error {
-		_, err := t.exec(ctx, t.store.engine.text(r, n), args...)
+	return t.store.engine.each(r, args, func(p piece) error {
+		_, err := t.exec(ctx, t.store.engine.text(r, p.rows, p.alike), p.args...)
 		return err
 	})
 }
@@ -241,24 +241,25 @@ func (b *batchConn) look(ctx context.Context, text string, args ...any) (*sql.Ro
 
 // each runs a statement over many rows through run, once or in a few parts.
 func (b *batchConn) each(r *rows, args []any, run func(text string, n int, args []any) error) error {
-	return b.store.engine.each(r, args, func(n int, args []any) error {
-		key := textKey{r, n}
+	return b.store.engine.each(r, args, func(p piece) error {
+		key := textKey{r, p.rows, p.alike}
 		if b.store.engine.arrays {
 			key.n = 0 // one text for any number of rows
 		}
 		text, ok := b.texts[key]
 		if !ok {
-			text = b.store.engine.text(r, n)
+			text = b.store.engine.text(r, p.rows, p.alike)
 			b.texts[key] = text
 		}
-		return run(text, n, args)
+		return run(text, p.rows, p.args)
 	})
 }
 
 // textKey names the text of a statement over n rows.
 type textKey struct {
-	rows *rows
-	n    int
+	rows  *rows
+	n     int
+	alike likeness
 }
 
 // write runs a statement over many rows that returns nothing.

@@ -35,8 +35,8 @@ func TestWhatIsAskedOfBulksIsFoundByAnIndex(t *testing.T) {
 			{"messages of a bulk", messages.text(), messages.args, "messages_bulk"},
 			{"rows", selectTurned, []any{"blk_7", int64(10), int64(20)}, "bulk_recipients_pkey|bulk_recipients_1|PRIMARY KEY"},
 			{"rows again", selectAgain, []any{"blk_7", 10}, "bulk_recipients_again"},
-			{"opt-outs", s.engine.text(selectOptedOut, 2), keysOf(selectOptedOut), "opt_outs_pkey|opt_outs_1|PRIMARY KEY"},
-			{"what persons had", s.engine.text(selectHeard, 2), keysOf(selectHeard), "bulk_recipients_person"},
+			{"opt-outs", s.engine.text(selectOptedOut, 2, distinct), keysOf(selectOptedOut), "opt_outs_pkey|opt_outs_1|PRIMARY KEY"},
+			{"what persons had", s.engine.text(selectHeard, 2, distinct), keysOf(selectHeard), "bulk_recipients_person"},
 			{"open bulks", selectOpenBulks, nil, "bulks_open"},
 			{"stray chunks", selectStray, nil, "bulk_chunks_pkey|bulk_chunks_1|PRIMARY KEY"},
 		} {
@@ -104,7 +104,7 @@ func genericPlan(t *testing.T, s *Store, conn *sqlx.Conn, name string, r *rows) 
 	for i := range values {
 		values[i] = "'{1,2}'"
 	}
-	if _, err := conn.ExecContext(t.Context(), "PREPARE "+name+" AS "+s.engine.sql(s.engine.text(r, 2))); err != nil {
+	if _, err := conn.ExecContext(t.Context(), "PREPARE "+name+" AS "+s.engine.sql(s.engine.text(r, 2, distinct))); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 	var lines []string
@@ -156,7 +156,7 @@ func explainPlan(t *testing.T, s *Store, query string, args []any) string {
 func arraysOf(query string, args []any) []any {
 	for _, r := range []*rows{selectOptedOut, selectHeard} {
 		if strings.HasPrefix(query, r.head) {
-			return r.arrays(args)
+			return r.arrays(args, distinct)
 		}
 	}
 	return args

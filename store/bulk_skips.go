@@ -236,8 +236,8 @@ func (b *batchConn) lookUp(ctx context.Context, r *rows, args []any, scan func(s
 
 // lookUp reads outside of any transaction.
 func (s *Store) lookUp(ctx context.Context, r *rows, args []any, scan func(scan func(...any) error) error) error {
-	return s.engine.each(r, args, func(n int, args []any) error {
-		found, err := s.r.QueryContext(ctx, s.engine.sql(s.engine.text(r, n)), args...)
+	return s.engine.each(r, args, func(p piece) error {
+		found, err := s.r.QueryContext(ctx, s.engine.sql(s.engine.text(r, p.rows, p.alike)), p.args...)
 		if err != nil {
 			return err
 		}

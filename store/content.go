@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -48,6 +49,9 @@ type (
 
 // encodeContent writes what a content says; the kind has a column of its own.
 func encodeContent(c messaging.Content) (string, error) {
+	if text, ok := encodePlain(&c); ok {
+		return text, nil
+	}
 	v := storedForm(&c)
 	if v == nil {
 		return "", fmt.Errorf("content of kind %q cannot be stored", c.Kind)
@@ -89,6 +93,19 @@ func storedForm(c *messaging.Content) any {
 	default:
 		return nil
 	}
+}
+
+// encodePlain writes text that is nothing else, as nearly every message is,
+// without reflection.
+func encodePlain(c *messaging.Content) (string, bool) {
+	if c.Kind != messaging.KindText || c.Text == nil || c.ReplyTo != nil || len(c.Mentions) > 0 || c.ViewOnce {
+		return "", false
+	}
+	const head, flag = `{"body":`, `,"preview_url":`
+	b := append(make([]byte, 0, len(head)+len(c.Text.Body)+len(flag)+16), head...)
+	b, err := jsontext.AppendQuote(b, c.Text.Body)
+	b = strconv.AppendBool(append(b, flag...), c.Text.PreviewURL)
+	return string(append(b, '}')), err == nil
 }
 
 // decodeContent reads what encodeContent wrote.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -60,7 +59,9 @@ const (
 )
 
 var (
-	deliveryKinds = slices.Concat(repeat(text, 4), repeat(number, 1), repeat(text, 4), repeat(number, 2))
+	deliveryKinds = []kind{
+		text.of(byWorld), text.of(byWorld), text, text, number, text, text, text.of(byInstance), text.of(byWorld), number, number,
+	}
 
 	insertDeliveries = &rows{head: insertInto + deliveriesInto + `) `, columns: deliveryKinds}
 	// insertDirect inserts deliveries that are asked for.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -22,6 +23,8 @@ type amendedData struct {
 func eventData(e *messaging.Event) (string, error) {
 	var v any = &e.State
 	switch {
+	case isPlainState(e):
+		return writeState(&e.State), nil
 	case e.Instance != nil:
 		v = e.Instance
 	case e.Call != nil:
@@ -47,6 +50,30 @@ func eventData(e *messaging.Event) (string, error) {
 		return "", fmt.Errorf("event data: %w", err)
 	}
 	return string(b), nil
+}
+
+// isPlainState reports whether an event tells a message's state, and no error: as
+// all events of nearly every message do. That is written without reflection.
+func isPlainState(e *messaging.Event) bool {
+	return e.MessageID != "" && e.Type != messaging.EventMessageEdited && e.State.Status.Valid() && e.State.Error == nil
+}
+
+func writeState(s *messaging.State) string {
+	b := append(make([]byte, 0, 160), `{"status":"`...)
+	b = append(append(b, s.Status...), `","attempts":`...)
+	b = strconv.AppendInt(b, int64(s.Attempts), 10)
+	for _, t := range [...]struct {
+		name string
+		at   time.Time
+	}{
+		{"sent_at", s.SentAt}, {"delivered_at", s.DeliveredAt}, {"read_at", s.ReadAt}, {"played_at", s.PlayedAt}, {"failed_at", s.FailedAt},
+	} {
+		if !t.at.IsZero() {
+			b = append(append(append(b, `,"`...), t.name...), `":"`...)
+			b = append(t.at.AppendFormat(b, time.RFC3339Nano), '"')
+		}
+	}
+	return string(append(b, '}'))
 }
 
 // event reads an event back: what it changed, and of a message what never

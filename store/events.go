@@ -51,8 +51,10 @@ const (
 )
 
 var insertEvents = &rows{
-	head:    insertInto + `events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data) `,
-	columns: slices.Concat(repeat(text, 2), repeat(number, 1), repeat(text, 4), repeat(number, 1), repeat(text, 1)),
+	head: insertInto + `events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data) `,
+	columns: []kind{
+		text.of(byWorld), text.of(byWorld), number, text, text.of(byCaller), text.of(byInstance), text, number, text.of(byCaller),
+	},
 }
 
 // write inserts the events, which have been numbered, and their deliveries.

@@ -12,15 +12,22 @@ import (
 
 // held is a write that has not been sent yet.
 type held struct {
-	rows *rows
+	part
+
 	args []any // as the engine takes them
+}
+
+// part is a write as a part of a statement.
+type part struct {
+	rows  *rows
+	alike likeness
 }
 
 // maxHeld is how many different writes one statement can carry.
 const maxHeld = 16
 
 // composition names a statement of several parts.
-type composition [maxHeld]*rows
+type composition [maxHeld]part
 
 // hold keeps a write back.
 func (b *batchConn) hold(ctx context.Context, r *rows, args []any) error {
@@ -32,8 +39,8 @@ func (b *batchConn) hold(ctx context.Context, r *rows, args []any) error {
 			return err
 		}
 	}
-	return b.store.engine.each(r, args, func(_ int, args []any) error {
-		b.held = append(b.held, held{r, args})
+	return b.store.engine.each(r, args, func(p piece) error {
+		b.held = append(b.held, held{part{r, p.alike}, p.args})
 		return nil
 	})
 }
@@ -54,7 +61,7 @@ func (b *batchConn) send(ctx context.Context) error {
 	var c composition
 	var args []any
 	for i, h := range b.held {
-		c[i] = h.rows
+		c[i] = h.part
 		args = append(args, h.args...)
 	}
 	b.held = b.held[:0]
@@ -77,7 +84,8 @@ func compose(c composition) string {
 	var parts []string
 	params := 0
 	heads := false
-	for i, r := range c {
+	for i, p := range c {
+		r := p.rows
 		if r == nil {
 			break
 		}
@@ -85,7 +93,7 @@ func compose(c composition) string {
 		if name == "" {
 			name = fmt.Sprintf("part%d", i+1)
 		}
-		text := r.head + r.unnest(params) + r.tail
+		text := r.head + r.unnest(params, p.alike) + r.tail
 		params += len(r.columns)
 		if r == advanceHeads {
 			heads = true

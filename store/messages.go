@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/go-json-experiment/json"
 
@@ -78,7 +77,11 @@ var insertMessages = &rows{
 	columns: messageKinds,
 }
 
-var messageKinds = slices.Concat(repeat(text, 10), repeat(number, 2), repeat(text, 5), repeat(number, 3), repeat(text, 2))
+var messageKinds = []kind{
+	text.of(byWorld), text.of(byWorld), text, text.of(byInstance), text.of(byWorld), text, text, text.of(byCaller), text,
+	text.of(byInstance), number.of(byCaller), number, text, text.of(byCaller), text.of(byCaller), text.of(byCaller), text.of(byCaller),
+	number, number.of(byCaller), number, text.of(byCaller), text,
+}
 
 const messagesInto = `messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
 		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events) `

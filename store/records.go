@@ -113,7 +113,7 @@ func (r *recording) note(c messaging.StatusChange) {
 var selectStates = &rows{
 	head:    `SELECT m.id, m.instance_id, m.bulk_id, m.position, m.events, ` + stateColumns + ` FROM `,
 	form:    asTable,
-	columns: repeat(text, 3),
+	columns: []kind{text.of(byWorld), text.of(byWorld), text},
 	tail: ` CROSS JOIN messages m
 		WHERE m.workspace_id = v.column1 AND m.environment = v.column2 AND m.id = v.column3
 		FOR UPDATE OF m -- only: postgres
@@ -216,9 +216,12 @@ var (
 			sent_at = v.column8, delivered_at = v.column9, read_at = v.column10, played_at = v.column11, failed_at = v.column12,
 			events = v.column13
 			FROM `,
-		form:    asTable,
-		columns: slices.Concat(repeat(text, 6), repeat(number, 6), repeat(text, 1)),
-		tail:    ` WHERE messages.workspace_id = v.column1 AND messages.environment = v.column2 AND messages.id = v.column3`,
+		form: asTable,
+		columns: []kind{
+			text.of(byWorld), text.of(byWorld), text, text, text.of(byCaller), text.of(byCaller), number.of(byCaller), number, number,
+			number, number.of(byCaller), number.of(byCaller), text,
+		},
+		tail: ` WHERE messages.workspace_id = v.column1 AND messages.environment = v.column2 AND messages.id = v.column3`,
 	}
 	updateOutbox = &rows{
 		head:    `UPDATE outbox SET due_at = v.column2, attempts = v.column3, parked = (v.column4 = 1) FROM `,

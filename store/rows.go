@@ -2,9 +2,8 @@ package store
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
-
-	"github.com/lib/pq"
 )
 
 // rows is a statement over many rows at once: head, the rows, tail. Each
@@ -32,13 +31,34 @@ const (
 	asList
 )
 
-// kind is the type of a column.
-type kind string
+// kind is what a column holds, and which rows hold the same in it.
+type kind struct {
+	name  string // of its SQL type
+	alike likeness
+}
+
+var (
+	text   = kind{name: "TEXT"}
+	number = kind{name: "BIGINT"}
+)
+
+// likeness says which rows nearly always have the same value in a column. Each
+// includes those before it. Where all rows of a statement have it, the value is
+// given once: what a row costs is mostly its parameters.
+type likeness uint8
 
 const (
-	text   kind = "TEXT"
-	number kind = "BIGINT"
+	distinct   likeness = iota // none
+	byWorld                    // those of a workspace and environment
+	byCaller                   // those that one key has caused in one way
+	byInstance                 // those of one instance
 )
+
+// of returns the kind of a column that is alike in these rows.
+func (k kind) of(rows likeness) kind {
+	k.alike = rows
+	return k
+}
 
 func repeat(k kind, n int) []kind {
 	out := make([]kind, n)
@@ -59,12 +79,24 @@ const insertInto = `INSERT
 // may carry. A few sizes keep the number of prepared statements small.
 var rowShapes = [...]int{64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1}
 
+// piece is what one statement is given: the number of its rows, how much alike
+// they are, and the values as the engine takes them.
+type piece struct {
+	rows  int
+	alike likeness
+	args  []any
+}
+
 // each calls run for the rows in args, row by row: with all of them as one
 // array for each column, or with as many values as a few shapes allow.
-func (e engine) each(r *rows, args []any, run func(n int, args []any) error) error {
+func (e engine) each(r *rows, args []any, run func(p piece) error) error {
 	width := len(r.columns)
 	if e.arrays && len(args) > 0 {
-		return run(len(args)/width, r.arrays(args))
+		alike := distinct
+		if r.form == asInsert { // what is joined keeps its form: PostgreSQL would plan otherwise with a value in an array's place
+			alike = r.alike(args)
+		}
+		return run(piece{len(args) / width, alike, r.arrays(args, alike)})
 	}
 	for len(args) > 0 {
 		n := len(args) / width
@@ -74,7 +106,9 @@ func (e engine) each(r *rows, args []any, run func(n int, args []any) error) err
 				break
 			}
 		}
-		if err := run(n, args[:n*width]); err != nil {
+		rows := args[:n*width]
+		alike := r.alike(rows)
+		if err := run(piece{n, alike, r.list(rows, alike)}); err != nil {
 			return err
 		}
 		args = args[n*width:]
@@ -82,35 +116,111 @@ func (e engine) each(r *rows, args []any, run func(n int, args []any) error) err
 	return nil
 }
 
-// arrays turns rows into one array for each column.
-func (r *rows) arrays(args []any) []any {
+// fewRows are too few for a statement of their own that names a value once.
+const fewRows = 4
+
+// alike tells how much alike rows are.
+func (r *rows) alike(args []any) likeness {
 	width := len(r.columns)
-	n := len(args) / width
-	out := make([]any, width)
+	if len(args) < fewRows*width {
+		return distinct
+	}
+	alike := byInstance
 	for c, k := range r.columns {
-		if k == text {
-			column := make(pq.StringArray, n)
-			for i := range n {
-				column[i] = args[i*width+c].(string)
-			}
-			out[c] = column
+		if k.alike == distinct || k.alike > alike {
 			continue
 		}
-		column := make(pq.Int64Array, n)
-		for i := range n {
-			column[i] = args[i*width+c].(int64)
+		for i := c + width; i < len(args); i += width {
+			if args[i] != args[c] {
+				alike = k.alike - 1
+				break
+			}
 		}
-		out[c] = column
+	}
+	return alike
+}
+
+// once reports whether a column's value is given once for rows so much alike.
+func (k kind) once(alike likeness) bool { return k.alike != distinct && k.alike <= alike }
+
+// list leaves out of rows what stands in the first of them already.
+func (r *rows) list(args []any, alike likeness) []any {
+	if alike == distinct {
+		return args
+	}
+	width := len(r.columns)
+	out := append(make([]any, 0, len(args)), args[:width]...)
+	for i, v := range args[width:] {
+		if !r.columns[i%width].once(alike) {
+			out = append(out, v)
+		}
 	}
 	return out
 }
 
-// text writes the statement for n rows. With arrays, n does not matter.
-func (e engine) text(r *rows, n int) string {
-	if e.arrays {
-		return r.head + r.unnest(0) + r.tail
+// arrays turns rows into one array for each column, or one value for those that
+// are given once.
+func (r *rows) arrays(args []any, alike likeness) []any {
+	out := make([]any, len(r.columns))
+	for c, k := range r.columns {
+		if k.once(alike) {
+			out[c] = args[c]
+		} else {
+			out[c] = r.array(args, c)
+		}
 	}
-	values := r.values(n)
+	return out
+}
+
+// array writes a column as PostgreSQL reads an array. (PostgreSQL's
+// documentation, section 8.15.6)
+func (r *rows) array(args []any, column int) string {
+	const numberSize = 20
+	width, size := len(r.columns), 2
+	for i := column; i < len(args); i += width {
+		size += numberSize
+		if s, ok := args[i].(string); ok {
+			size += len(s)
+		}
+	}
+	b := append(make([]byte, 0, size), '{')
+	for i := column; i < len(args); i += width {
+		if i > column {
+			b = append(b, ',')
+		}
+		switch v := args[i].(type) {
+		case int64:
+			b = strconv.AppendInt(b, v, 10)
+		case string:
+			b = appendElement(b, v)
+		}
+	}
+	return string(append(b, '}'))
+}
+
+// appendElement writes a text in quotes, and a backslash before what would end
+// it.
+func appendElement(b []byte, s string) []byte {
+	b = append(b, '"')
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
+		return append(append(b, s...), '"')
+	}
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' {
+			b = append(b, '\\')
+		}
+		b = append(b, s[i])
+	}
+	return append(b, '"')
+}
+
+// text writes the statement for n rows so much alike. With arrays, n does not
+// matter.
+func (e engine) text(r *rows, n int, alike likeness) string {
+	if e.arrays {
+		return r.head + r.unnest(0, alike) + r.tail
+	}
+	values := r.values(n, alike)
 	switch r.form {
 	case asInsert:
 		values = "VALUES " + values
@@ -122,27 +232,38 @@ func (e engine) text(r *rows, n int) string {
 	return r.head + values + r.tail
 }
 
-// unnest makes rows of the parameters behind the first ones.
-func (r *rows) unnest(behind int) string {
-	params := make([]string, len(r.columns))
-	names := make([]string, len(r.columns))
+// unnest makes rows of the parameters behind the first ones. In a list of what is
+// selected, PostgreSQL takes the arrays apart together and keeps no table of each.
+func (r *rows) unnest(behind int, alike likeness) string {
+	params, names, selected := make([]string, len(r.columns)), make([]string, len(r.columns)), make([]string, len(r.columns))
 	for i, k := range r.columns {
-		params[i] = fmt.Sprintf("CAST($%d AS %s[])", behind+i+1, k)
 		names[i] = fmt.Sprintf("column%d", i+1)
+		params[i] = fmt.Sprintf("CAST($%d AS %s[])", behind+i+1, k.name)
+		selected[i] = "unnest(" + params[i] + ")"
+		if k.once(alike) {
+			selected[i] = fmt.Sprintf("CAST($%d AS %s)", behind+i+1, k.name)
+		}
 	}
-	unnest := "unnest(" + strings.Join(params, ", ") + ")"
 	switch r.form {
 	case asTable:
-		return unnest + " v (" + strings.Join(names, ", ") + ")"
+		return "unnest(" + strings.Join(params, ", ") + ") v (" + strings.Join(names, ", ") + ")"
 	case asList:
-		return "(SELECT " + unnest + ")"
+		return "(SELECT " + selected[0] + ")"
 	case asInsert:
 	}
-	return "SELECT * FROM " + unnest
+	return "SELECT " + strings.Join(selected, ", ")
 }
 
-// values lists n rows of parameters.
-func (r *rows) values(n int) string {
-	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(r.columns)), ", ") + ")"
-	return strings.TrimSuffix(strings.Repeat(row+", ", n), ", ")
+// values lists n rows of parameters. What is given once is in the first row,
+// where a parameter has the number of its column.
+func (r *rows) values(n int, alike likeness) string {
+	first, further := make([]string, len(r.columns)), make([]string, len(r.columns))
+	for i, k := range r.columns {
+		first[i], further[i] = "?", "?"
+		if k.once(alike) {
+			further[i] = fmt.Sprintf("?%d", i+1)
+		}
+	}
+	row := "), (" + strings.Join(further, ", ")
+	return "(" + strings.Join(first, ", ") + strings.Repeat(row, n-1) + ")"
 }

@@ -43,12 +43,14 @@ var (
 	insertCarriages = &rows{
 		head: insertInto + `sandbox_carriages (workspace_id, environment, instance_id, wa_message_id, message_id, peer_input,
 			peer_wa_id, kind, content, sandbox, carried_at) `,
-		columns: append(repeat(text, 10), number),
-		tail:    ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING`,
+		columns: []kind{
+			text.of(byWorld), text.of(byWorld), text.of(byInstance), text, text, text, text, text.of(byCaller), text, text.of(byCaller), number,
+		},
+		tail: ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING`,
 	}
 	insertOwed = &rows{
 		head:    insertInto + `sandbox_owed (id, instance_id, wa_message_id) `,
-		columns: repeat(text, 3),
+		columns: []kind{text, text.of(byInstance), text},
 		tail:    ` ON CONFLICT DO NOTHING`,
 	}
 )
