@@ -48,47 +48,47 @@ type Bulk struct {
 	Metadata  []byte  // a JSON object that every message carries, or nil
 	Options   BulkOptions
 	CreatedAt time.Time
-	StartedAt time.Time // of its first row's turn; zero before it
+	StartedAt time.Time // when it began to run; zero before it
 	PausedAt  time.Time // zero unless it is paused
 	EndedAt   time.Time // zero unless it has completed or was canceled
 }
 
-// BulkOptions are how a bulk is sent. They are stored as JSON: names stay.
+// BulkOptions are how a bulk is sent.
 type BulkOptions struct {
-	Priority     Priority      `json:"priority"`
-	SendAt       time.Time     `json:"send_at,omitzero"` // zero: at once
-	TimeZone     string        `json:"time_zone,omitzero"`
-	Pace         *BulkPace     `json:"pace,omitzero"`
-	QuietHours   *BulkQuiet    `json:"quiet_hours,omitzero"`
-	Dedupe       bool          `json:"dedupe"`                             // of recipients that come again in this bulk, only the first is sent to
-	DedupeWindow time.Duration `json:"dedupe_window,omitzero,format:nano"` // skip who had another bulk within it; zero: none
-	FrequencyCap *FrequencyCap `json:"frequency_cap,omitzero"`             // nil: none
-	ExpiresIn    time.Duration `json:"expires_in,omitzero,format:nano"`    // how long each message may wait once its turn has come; zero: the default
-	SkipInvalid  bool          `json:"skip_invalid,omitzero"`              // rows that cannot be sent are skipped; false: the bulk is refused
-	Sandbox      *Override     `json:"sandbox,omitzero"`                   // of every message of a test bulk
+	Priority     Priority
+	SendAt       time.Time // zero: at once
+	TimeZone     string
+	Pace         *BulkPace
+	QuietHours   *BulkQuiet
+	Dedupe       bool          // of recipients that come again in this bulk, only the first is sent to
+	DedupeWindow time.Duration // skip who had another bulk within it; zero: none
+	FrequencyCap *FrequencyCap // nil: none
+	ExpiresIn    time.Duration // how long each message may wait once its turn has come; zero: the default
+	SkipInvalid  bool          // rows that cannot be sent are skipped; false: the bulk is refused
+	Sandbox      *Override     // of every message of a test bulk
 }
 
 // BulkPace is how fast a bulk may send through each of its instances, beside
 // the instance's own pace.
 type BulkPace struct {
-	MinGap  time.Duration `json:"min_gap,omitzero,format:nano"`
-	Jitter  time.Duration `json:"jitter,omitzero,format:nano"`
-	PerHour int           `json:"per_hour,omitzero"` // 0: any number
+	MinGap  time.Duration
+	Jitter  time.Duration
+	PerHour int // 0: any number
 }
 
 // BulkQuiet is the time of day in which a bulk does not send: HH:MM, by the
 // clocks of an IANA time zone.
 type BulkQuiet struct {
-	From     string `json:"from"`
-	To       string `json:"to"`
-	TimeZone string `json:"time_zone"`
+	From     string
+	To       string
+	TimeZone string
 }
 
 // FrequencyCap bounds how many bulk messages a recipient gets from the bulk's
 // instances within a time.
 type FrequencyCap struct {
-	Max int           `json:"max"`
-	Per time.Duration `json:"per,format:nano"`
+	Max int
+	Per time.Duration
 }
 
 // BulkCounts part a bulk's rows by where they stand now; the others add up to

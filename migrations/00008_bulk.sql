@@ -30,7 +30,7 @@ CREATE TABLE bulks (
     ended_at BIGINT NOT NULL,
     PRIMARY KEY (workspace_id, environment, id)
 );
-CREATE INDEX bulks_open ON bulks (state) WHERE state IN ('scheduled', 'running', 'paused');
+CREATE INDEX bulks_open ON bulks (state) WHERE state IN ('scheduled', 'running', 'paused', 'canceled');
 
 CREATE TABLE bulk_instances (
     workspace_id TEXT NOT NULL,

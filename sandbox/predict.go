@@ -10,10 +10,10 @@ func Predict(to messaging.Address, override *messaging.Override) string {
 		return "INVALID_RECIPIENT"
 	}
 	p := planFor(to, override)
-	switch {
-	case p.entry == refuse:
+	if p.entry == refuse {
 		return p.code
-	case p.entry == logout:
+	}
+	if p.entry == logout {
 		return codeLoggedOut
 	}
 	end := messaging.StatusSent

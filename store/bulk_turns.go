@@ -247,11 +247,14 @@ func (s *Store) BulkWaiting(ctx context.Context, b messaging.Bulk) ([]bulk.Waiti
 	return out, nil
 }
 
-// BulkSpent returns when the last messages of a bulk came to an instance, oldest
-// first, since a time; at most limit.
+// BulkSpent returns when the last messages of a bulk came to an instance, or went
+// from it if that was later, oldest first, since a time; at most limit.
 func (s *Store) BulkSpent(ctx context.Context, b messaging.Bulk, instanceID string, since time.Time, limit int) ([]time.Time, error) {
-	const q = `SELECT at FROM bulk_recipients WHERE bulk_id = $1 AND instance_id = $2 AND at >= $3 AND message_id <> ''
-		ORDER BY at DESC LIMIT $4`
+	const q = `SELECT CASE WHEN m.sent_at > r.at THEN m.sent_at ELSE r.at END AS went
+		FROM bulk_recipients r JOIN messages m
+			ON m.workspace_id = r.workspace_id AND m.environment = r.environment AND m.id = r.message_id
+		WHERE r.bulk_id = $1 AND r.instance_id = $2 AND (r.at >= $3 OR m.sent_at >= $3)
+		ORDER BY went DESC LIMIT $4`
 	var found []int64
 	if err := s.r.SelectContext(ctx, &found, q, b.ID, instanceID, micros(since), limit); err != nil {
 		return nil, fmt.Errorf("what a bulk has sent: %w", explain(err))

@@ -48,7 +48,8 @@ const (
 
 	selectBulks = `SELECT ` + bulkColumns + ` FROM bulks k WHERE k.workspace_id = $1 AND k.environment = $2`
 
-	selectOpenBulks = `SELECT ` + bulkColumns + ` FROM bulks k WHERE k.state IN ('scheduled', 'running', 'paused') ORDER BY k.id`
+	selectOpenBulks = `SELECT ` + bulkColumns + ` FROM bulks k
+		WHERE k.state IN ('scheduled', 'running', 'paused', 'canceled') AND (k.state <> 'canceled' OR k.queued > 0) ORDER BY k.id`
 )
 
 // newBulkRow is made on the caller's goroutine: the committer has enough to do.

@@ -35,6 +35,7 @@ type refusal struct {
 	status int           // of the answer, where it is known
 	after  time.Duration // how long the server asks to wait; 0: it does not say
 	told   bool          // people have read what was wrong with each field
+	said   []fault.Field // the refused fields as the command line calls them; nil: as the server does
 }
 
 // passes reports whether the same request may be answered otherwise later.
@@ -51,12 +52,16 @@ func (r *refusal) fields() (fields []fault.Field) {
 	if r.told {
 		return nil
 	}
+	if r.said != nil {
+		return r.said
+	}
 	list, _ := r.Details["fields"].([]any)
 	for _, item := range list {
 		field, _ := item.(map[string]any)
 		name, _ := field["field"].(string)
+		rule, _ := field["rule"].(string)
 		message, _ := field["message"].(string)
-		fields = append(fields, fault.Field{Field: name, Message: message})
+		fields = append(fields, fault.Field{Field: name, Rule: rule, Message: message})
 	}
 	return fields
 }
@@ -174,7 +179,9 @@ func readWhole(base string, answer *http.Response) (jsontext.Value, error) {
 	data, err := readAnswer(answer.StatusCode, text)
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		seconds, _ := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 16)
-		refused.after = time.Duration(seconds) * time.Second
+		if refused.after = time.Duration(seconds) * time.Second; refused.after > 0 {
+			refused.Message += fmt.Sprintf(" The server asks to wait %s.", refused.after)
+		}
 	}
 	return data, err
 }

@@ -193,12 +193,13 @@ func (a *app) recover(ctx context.Context) error {
 	if err := a.cancelOrphans(ctx); err != nil {
 		return err
 	}
+	if err := a.bulks.Recover(ctx); err != nil { // so that no lane sends what was canceled
+		return fmt.Errorf("recover bulks: %w", err)
+	}
 	if err := a.outbox.Recover(ctx); err != nil {
 		return fmt.Errorf("recover outbox: %w", err)
 	}
-	if err := a.bulks.Recover(ctx); err != nil {
-		return fmt.Errorf("recover bulks: %w", err)
-	}
+	a.bulks.Start()
 	return nil
 }
 

@@ -41,9 +41,9 @@ type rowFault struct {
 // rehearse asks what the bulk would do, and prints it. It ends with an error
 // when the bulk would be refused.
 func (cmd *bulkSendCmd) rehearse(ctx context.Context, c *Config, io streams, api *apiClient, upload *bulkUpload, path string) error {
-	data, err := upload.post(ctx, api, path+"?dry_run=true", "")
+	data, err := upload.postPatiently(ctx, io, api, path+"?dry_run=true", "")
 	if err != nil {
-		return tellRows(io, err)
+		return tellRows(io, cmd.inFlags(err))
 	}
 	var r bulkRehearsal
 	if err := json.Unmarshal(data, &r); err != nil {

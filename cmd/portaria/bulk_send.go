@@ -19,7 +19,7 @@ import (
 type bulkSendCmd struct {
 	apiFlags
 
-	File string `arg:"" help:"CSV in UTF-8 with a row of headers, or one JSON object a line (.ndjson, .jsonl)." placeholder:"FILE"`
+	File string `arg:"" help:"CSV in UTF-8 with a row of headers, or one JSON object a line (.ndjson, .jsonl); - reads standard input." placeholder:"FILE"`
 
 	Template     string            `xor:"what" help:"The text, as 'Olá {{name}}' or 'Olá {{name|cliente}}'." placeholder:"TEXT"`
 	Message      string            `xor:"what" help:"A message of any kind, as JSON or @FILE." placeholder:"JSON"`
@@ -48,8 +48,8 @@ func (bulkSendCmd) Help() string {
 	return `The file needs a column to (or --map to=COLUMN); every other column is a variable. A file with a row that cannot be sent
 is refused whole, with a report, unless --on-invalid skip.
 
-Once it is accepted the bulk belongs to the server: Ctrl-C only ends the watching, and portaria bulk watch picks it up again.
-Ends with 0 when everybody was sent to, and with 1 when some could not be or the bulk was canceled. Watching needs bulk:read.
+Once it is accepted the bulk belongs to the server: Ctrl-C only ends the watching, with 0, and portaria bulk watch picks it up
+again. Ends with 0 when everybody was sent to, and with 1 when some could not be or the bulk was canceled. Watching needs bulk:read.
 
   portaria bulk send contacts.csv --template 'Olá {{name|cliente}}' --dry-run
   portaria bulk send contacts.csv --template 'Olá {{name|cliente}}' --min-gap 2s --jitter 1s --quiet 21:00-08:00 --time-zone America/Sao_Paulo
@@ -71,11 +71,11 @@ func (cmd *bulkSendCmd) Run(ctx context.Context, c *Config, io streams) error {
 	if err != nil {
 		return err
 	}
-	upload, err := openUpload(cmd.File)
+	upload, err := openUpload(ctx, cmd.File, io.in)
 	if err != nil {
 		return err
 	}
-	defer upload.file.Close()
+	defer upload.close()
 	path, err := cmd.path(ctx, api, &body)
 	if err != nil {
 		return err
@@ -88,13 +88,31 @@ func (cmd *bulkSendCmd) Run(ctx context.Context, c *Config, io streams) error {
 	}
 	data, err := cmd.send(ctx, io, api, upload, path)
 	if err != nil {
-		return tellRows(io, err)
+		return tellRows(io, cmd.inFlags(err))
 	}
 	return cmd.accepted(ctx, c, io, api, data)
 }
 
-// path says where to post: from one instance, or spread over several.
+// path says where to post: from one instance, or spread over several. Who has
+// named one pays for no other request: a large bulk may need all that its key
+// has.
 func (cmd *bulkSendCmd) path(ctx context.Context, api *apiClient, body *bulkBody) (string, error) {
+	switch len(cmd.Instance) {
+	case 0:
+		id, err := onlyInstance(ctx, api)
+		return bulkPathOf(id), err
+	case 1:
+		return bulkPathOf(cmd.Instance[0]), nil
+	default:
+		body.Instances = cmd.Instance
+		return "/v1/bulk", nil
+	}
+}
+
+func bulkPathOf(instance string) string { return "/v1/instances/" + url.PathEscape(instance) + "/bulk" }
+
+// onlyInstance finds the instance to which a key is locked.
+func onlyInstance(ctx context.Context, api *apiClient) (string, error) {
 	data, err := api.get(ctx, "/v1/me")
 	if err != nil {
 		return "", err
@@ -107,18 +125,10 @@ func (cmd *bulkSendCmd) path(ctx context.Context, api *apiClient, body *bulkBody
 	if err := json.Unmarshal(data, &me); err != nil {
 		return "", errStrangeAnswer.Because(err)
 	}
-	from := cmd.Instance
-	if len(from) == 0 {
-		if len(me.Instances) != 1 {
-			return "", usageError("--instance: say which instance sends (repeatable); this key is not locked to one")
-		}
-		from = []string{me.Instances[0].ID}
+	if len(me.Instances) != 1 {
+		return "", usageError("--instance: say which instance sends (repeatable); this key is not locked to one")
 	}
-	if len(from) > 1 {
-		body.Instances = from
-		return "/v1/bulk", nil
-	}
-	return "/v1/instances/" + url.PathEscape(from[0]) + "/bulk", nil
+	return me.Instances[0].ID, nil
 }
 
 // send uploads the bulk. When it is not known what became of it, people are told
@@ -128,7 +138,7 @@ func (cmd *bulkSendCmd) send(ctx context.Context, io streams, api *apiClient, up
 	if key == "" {
 		key = "cli-" + rand.Text()
 	}
-	data, err := upload.post(ctx, api, path, key)
+	data, err := upload.postPatiently(ctx, io, api, path, key)
 	if err == nil || !uncertain(err) {
 		return data, err
 	}

@@ -240,11 +240,11 @@ func TestAnUploadIsNotHeldInMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upload, err := openUpload(file)
+	upload, err := openUpload(t.Context(), file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer upload.file.Close()
+	defer upload.close()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, err = upload.post(t.Context(), api, "/v1/bulk", "")

@@ -37,11 +37,15 @@ type bulkServer struct {
 	*httptest.Server
 	me     string            // instances of GET /v1/me
 	upload reply             // of a POST
+	busy   int               // how many POSTs are answered 429 before it
 	looks  []reply           // of GET /v1/bulk/{id}, one after the other; the last one stays
 	tables map[string]string // of the recipients as CSV, by status
 
+	stdin io.Reader // of the commands; nil: empty
+
 	mu     sync.Mutex
 	looked int        // guarded by mu
+	asked  int        // guarded by mu; how often GET /v1/me was
 	posts  []uploaded // guarded by mu
 }
 
@@ -65,9 +69,16 @@ func serveBulks(t *testing.T) *bulkServer {
 		}
 		switch {
 		case r.URL.Path == "/v1/me":
+			s.mu.Lock()
+			s.asked++
+			s.mu.Unlock()
 			fmt.Fprint(w, answered(`{"id":"key_1","scopes":["*"],"instances":`+s.me+`}`))
 		case r.Method == http.MethodPost:
-			s.take(t, r)
+			if s.take(t, r); len(s.uploads()) <= s.busy {
+				w.Header().Set("Retry-After", "1")
+				write(w, reply{http.StatusTooManyRequests, refusedWith("RATE_LIMITED", "")})
+				return
+			}
 			write(w, s.upload)
 		case strings.HasSuffix(r.URL.Path, "/recipients"):
 			if r.Header.Get("Accept") != "text/csv" {
@@ -144,6 +155,10 @@ func (s *bulkServer) uploads() []uploaded {
 func (s *bulkServer) run(ctx context.Context, args ...string) (exit int, out, complaints string) {
 	var stdout, stderr lockedBuffer
 	args = append(args, "--url", s.URL, "--api-key", "sk_test_x")
-	exit = run(ctx, args, streams{in: strings.NewReader(""), out: &stdout, err: &stderr})
+	in := s.stdin
+	if in == nil {
+		in = strings.NewReader("")
+	}
+	exit = run(ctx, args, streams{in: in, out: &stdout, err: &stderr})
 	return exit, stdout.String(), stderr.String()
 }

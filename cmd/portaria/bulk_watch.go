@@ -22,7 +22,7 @@ type bulkWatchCmd struct {
 
 // Help implements kong.HelpProvider.
 func (bulkWatchCmd) Help() string {
-	return `Needs bulk:read. Ctrl-C ends the watching and not the bulk. Ends with 0 when everybody was sent to, and with 1 when some
+	return `Needs bulk:read. Ctrl-C ends the watching, with 0, and not the bulk. Ends with 0 when everybody was sent to, and with 1 when some
 could not be or the bulk was canceled.
 
   portaria bulk watch blk_01h455vb4pex5vsknk084sn02q

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/lib/pq"
-	_ "modernc.org/sqlite" // the driver that the product uses
+	_ "github.com/lib/pq" // the drivers that the product uses
+	_ "modernc.org/sqlite"
 )
 
 // bareTable holds the rows of a bulk as plainly as a table can.
@@ -46,28 +46,27 @@ func (b *bench) bareRows(ctx context.Context, engine string) (_ sample, err erro
 	return sample{rate: bulkRows / time.Since(began).Seconds()}, nil
 }
 
-func insertBare(ctx context.Context, tx *sql.Tx, engine string) error {
+func insertBare(ctx context.Context, tx *sql.Tx, engine string) (err error) {
 	statement := `INSERT INTO recipients (bulk_id, row_number, input, wa_id, variables) VALUES (?, ?, ?, ?, ?)`
 	if engine == postgres {
-		statement = pq.CopyIn("recipients", "bulk_id", "row_number", "input", "wa_id", "variables")
+		statement = `COPY recipients (bulk_id, row_number, input, wa_id, variables) FROM STDIN`
 	}
 	s, err := tx.PrepareContext(ctx, statement)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, s.Close()) }()
 	for i := range bulkRows {
 		digits := fmt.Sprintf("55119%08d", i)
 		variables := fmt.Sprintf(`{"name":"Customer %d","order":"A-%07d"}`, i, i)
 		if _, err := s.ExecContext(ctx, "blk_00000000000000000000000000", i+1, "+"+digits, digits+"@s.whatsapp.net", variables); err != nil {
-			return errors.Join(err, s.Close())
+			return err
 		}
 	}
 	if engine == postgres {
-		if _, err := s.ExecContext(ctx); err != nil { // the end of the COPY
-			return errors.Join(err, s.Close())
-		}
+		_, err = s.ExecContext(ctx) // the end of the COPY
 	}
-	return s.Close()
+	return err
 }
 
 // bareDatabase opens an empty database, as durable as the product's.

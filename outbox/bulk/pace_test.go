@@ -10,7 +10,87 @@ import (
 
 	"portaria/messaging"
 	"portaria/outbox/bulk"
+	"portaria/outbox/pace"
 )
+
+// Who is locked for strangers waits for an hour: that must not stop the others.
+func TestHeldMessagesDoNotKeepABulkFromGoingOn(t *testing.T) {
+	w := newWorld(t)
+	d := w.draft(2000)
+	w.setInstance("ins_a", `{"pace":{"enabled":true}}`)
+	b := w.accept(d)
+	for range 20 {
+		w.lanes.carry("ins_a", 8, func(*messaging.Message) messaging.Status { return messaging.StatusHeld })
+		w.idle()
+	}
+	if got, due := w.lanes.waiting("ins_a"); got != 21*8 || due != 8 {
+		t.Errorf("%d messages wait, %d of them due, want 168 and 8", got, due)
+	}
+	for range 100 {
+		w.lanes.carry("ins_a", 8, func(*messaging.Message) messaging.Status { return messaging.StatusHeld })
+		w.idle()
+	}
+	if got, _ := w.lanes.waiting("ins_a"); got > 8+512 {
+		t.Errorf("%d messages wait: what is held has a limit, too", got)
+	}
+	w.pass(time.Hour)
+	w.drain(b)
+}
+
+func TestABulksPaceIsKept(t *testing.T) {
+	w := newWorld(t)
+	d := w.draft(40, func(d *bulk.Draft) {
+		d.Options.Pace = &messaging.BulkPace{MinGap: 2 * time.Second, Jitter: time.Second, PerHour: 10}
+	})
+	b, err := w.service.Accept(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.idle()
+	w.lanes.carry("ins_a", 9, allSent)
+	w.restart() // the book is read again
+	w.drain(b)
+	sent := w.lanes.list()
+	if len(sent) != 40 {
+		t.Fatalf("%d were sent", len(sent))
+	}
+	for i, s := range sent {
+		if i > 0 && s.at.Sub(sent[i-1].at) < 2*time.Second {
+			t.Errorf("message %d came %s after the one before", i, s.at.Sub(sent[i-1].at))
+		}
+		if i >= 10 && s.at.Sub(sent[i-10].at) < time.Hour {
+			t.Errorf("messages %d to %d came within %s", i-10, i, s.at.Sub(sent[i-10].at))
+		}
+	}
+	if took := sent[39].at.Sub(sent[0].at); took > 3*time.Hour+5*time.Minute {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// The estimate is asked for while the bulk runs, and told to people.
+func TestTheEstimateFollowsThePace(t *testing.T) {
+	w := newWorld(t)
+	d := w.draft(1000)
+	w.lanes.rules["ins_a"] = &pace.Rules{PerHour: 100}
+	w.setInstance("ins_a", `{"pace":{"enabled":true,"min_gap_ms":0,"jitter_ms":0,"per_hour":100,"per_day":0}}`)
+	b := w.accept(d)
+	if got := w.service.Estimate(t.Context(), w.state(b)).Sub(w.clock.Now()); got < 9*time.Hour || got > 10*time.Hour {
+		t.Errorf("1000 messages at 100 an hour take %s", got)
+	}
+	w.lanes.other["ins_a"] = 500
+	if got := w.service.Estimate(t.Context(), w.state(b)).Sub(w.clock.Now()); got < 14*time.Hour || got > 15*time.Hour {
+		t.Errorf("behind 500 others they take %s", got)
+	}
+	w.lanes.setClosed("ins_a", true)
+	if got := w.service.Estimate(t.Context(), w.state(b)); !got.IsZero() {
+		t.Errorf("without a connection they end at %s", got)
+	}
+	w.lanes.setClosed("ins_a", false)
+	w.drain(b)
+	if got := w.service.Estimate(t.Context(), w.state(b)); !got.IsZero() {
+		t.Errorf("a completed bulk ends at %s", got)
+	}
+}
 
 // The gap is what a number is seen to keep, so it counts from the sending.
 func TestTheGapCountsFromWhenAMessageLeavesItsLane(t *testing.T) {
@@ -112,8 +192,10 @@ func TestAnEstimateThatCannotBeMadeIsSaidOnceOrNotAtAll(t *testing.T) {
 		}
 	})
 	away = errors.New("the database is away")
-	b := messaging.Bulk{ID: "blk_one", WorkspaceID: "wsp_one", Environment: messaging.Test, State: messaging.BulkRunning,
-		InstanceIDs: []string{"ins_a", "ins_b", "ins_c"}, Counts: messaging.BulkCounts{Queued: 10}}
+	b := messaging.Bulk{
+		ID: "blk_one", WorkspaceID: "wsp_one", Environment: messaging.Test, State: messaging.BulkRunning,
+		InstanceIDs: []string{"ins_a", "ins_b", "ins_c"}, Counts: messaging.BulkCounts{Queued: 10},
+	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if got := w.service.Estimate(gone, b); !got.IsZero() || log.count("") != 0 {

@@ -63,12 +63,16 @@ func (w *realWorld) start() {
 	}
 	w.outbox = outbox.New(outbox.Options{
 		Store: w.store, Reporter: w.store, Channels: w.network, Clocks: func(outbox.LaneRef) messaging.Clock { return w.clock },
-		Instance: func(ctx context.Context, ref outbox.LaneRef) (messaging.Instance, error) { return find(ctx, ref.InstanceID) },
+		Instance: func(ctx context.Context, ref outbox.LaneRef) (messaging.Instance, error) {
+			return find(ctx, ref.InstanceID)
+		},
 	})
 	w.service = bulk.New(bulk.Options{
 		Store: w.store, Outbox: w.outbox, Reporter: w.store, Channels: w.network, Dir: w.t.TempDir(),
-		Clocks:   func(messaging.World) messaging.Clock { return w.clock },
-		Instance: func(ctx context.Context, _ messaging.World, id string) (messaging.Instance, error) { return find(ctx, id) },
+		Clocks: func(messaging.World) messaging.Clock { return w.clock },
+		Instance: func(ctx context.Context, _ messaging.World, id string) (messaging.Instance, error) {
+			return find(ctx, id)
+		},
 	})
 	w.tell(w.service)
 	if err := w.service.Recover(context.Background()); err != nil {

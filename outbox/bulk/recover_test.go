@@ -71,7 +71,16 @@ func TestWhatComesBackOfABulkThatMustNotGoOutStaysBack(t *testing.T) {
 			}
 			w.service.Stop()
 			w.lanes.dropAll()
-			w.start()
+			w.service = w.newService()
+			w.memory.setTell(w.service.Tell)
+			if err := w.service.Recover(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer w.service.Stop()
+			if n := w.lanes.carry("ins_a", 100, allSent); n != 0 {
+				t.Errorf("%d were sent once the lanes went on", n)
+			}
+			w.service.Start()
 			w.idle()
 			if n := w.lanes.carry("ins_a", 100, allSent); n != 0 {
 				t.Errorf("%d were sent", n)

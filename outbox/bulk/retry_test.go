@@ -206,15 +206,25 @@ func TestAnOldRunDoesNotEndItsSuccessor(t *testing.T) {
 	w.lanes.carry("ins_a", 1, allFailed)
 	w.idle()
 	retried := make(chan error, 1)
+	late := make(chan []messaging.Event, 100)
+	w.memory.setTell(func(events []messaging.Event) { late <- events })
 	s.meanwhile.Store(new(func() {
+		w.memory.setTell(w.service.Tell)
+		for range len(late) {
+			w.service.Tell(<-late)
+		}
 		_, err := w.service.RetryFailed(t.Context(), w.tenancy, b.ID)
 		retried <- err
 	}))
+	w.lanes.setClosed("ins_a", true)
 	w.lanes.setLost(errors.New("the connection is gone"))
 	if _, err := w.service.Resume(t.Context(), w.tenancy, b.ID); err == nil {
 		t.Fatal("the answer was not lost")
 	}
 	w.lanes.setLost(nil)
+	w.idle()
+	w.lanes.setClosed("ins_a", false)
+	w.service.Wake("ins_a") // as the successor must hear
 	if err := <-retried; err != nil {
 		t.Fatal(err)
 	}

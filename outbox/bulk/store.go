@@ -40,8 +40,8 @@ type Turns interface {
 	OpenBulks(ctx context.Context) ([]messaging.Bulk, error)
 	// Waiting lists the messages of a bulk that are in the outbox, in its order.
 	BulkWaiting(ctx context.Context, b messaging.Bulk) ([]Waiting, error)
-	// BulkSpent returns when the bulk's last messages came to an instance, oldest
-	// first, since a time; at most limit.
+	// BulkSpent returns when the bulk's last messages came to an instance, or went
+	// from it if that was later, oldest first, since a time; at most limit.
 	BulkSpent(ctx context.Context, b messaging.Bulk, instanceID string, since time.Time, limit int) ([]time.Time, error)
 	// Chunks reads the chunks that hold rows from a number on, in order, at most
 	// limit of them.
@@ -68,8 +68,8 @@ type Register interface {
 	// A row that waits in the bulk is queued, or canceled with its bulk.
 	BulkRecipients(ctx context.Context, b messaging.Bulk, status string, page messaging.Page) ([]messaging.BulkRecipient, error)
 	// RetryFailed lets the rows whose messages failed or expired have another turn
-	// and returns how many. The bulk is running when it returns, unless there were
-	// none. Fault: fault.ErrConflict for a canceled bulk.
+	// and returns how many. A bulk that had completed is running when it returns,
+	// unless there were none. Fault: fault.ErrConflict for a canceled bulk.
 	RetryFailed(ctx context.Context, tenancy messaging.Tenancy, id string, now time.Time) (int64, error)
 }
 
