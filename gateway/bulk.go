@@ -146,7 +146,7 @@ func (x *exchange) payBulk(recipients int) error {
 	}
 	cost := bulkCost(grant, recipients)
 	if there, _ := grant.Requests.Take(now, 0); there.Remaining < int64(cost) {
-		return x.payRequests(now, cost) // which says when to come again: nothing is taken of either bucket
+		return x.payRequests(now, cost+1) // nothing is taken of either bucket; who comes again pays for that request, too
 	}
 	if grant.Messages != nil {
 		level, ok := grant.Messages.Take(now, recipients)

@@ -106,7 +106,9 @@ func (s *bulkShelf) Accept(ctx context.Context, d bulk.Draft) (messaging.Bulk, e
 		return b, err
 	}
 	if d.ClaimFor != nil {
+		s.mu.Unlock() // the door asks for an estimate meanwhile
 		claim, err := d.ClaimFor(b)
+		s.mu.Lock()
 		if err != nil {
 			return b, err
 		}

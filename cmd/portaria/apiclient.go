@@ -186,10 +186,16 @@ func readWhole(base string, answer *http.Response) (jsontext.Value, error) {
 	return data, err
 }
 
+// unasked is the failure of a request that cannot have reached anybody.
+type unasked struct{ error }
+
+// Unwrap returns what is said of it.
+func (u unasked) Unwrap() error { return u.error }
+
 // unreachable puts what went wrong on the way into one sentence.
 func unreachable(base string, err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return errNobodyThere.Saying(fmt.Sprintf("Nobody listens at %s: start the server with `portaria serve`, or set PORTARIA_URL.", base))
+		return unasked{errNobodyThere.Saying(fmt.Sprintf("Nobody listens at %s: start the server with `portaria serve`, or set PORTARIA_URL.", base))}
 	}
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // without the request's whole address

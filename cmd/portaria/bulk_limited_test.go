@@ -121,8 +121,8 @@ func TestAKeyIsLookedAtOnlyForItsInstance(t *testing.T) {
 	for flags, want := range map[string]int{"": 1, "--instance shop": 0, "--instance shop --instance desk": 0} {
 		s := serveBulks(t)
 		args := append([]string{"bulk", "send", contactsFile(t, "a.csv", contacts), "--template", "Hi", "--no-wait"}, strings.Fields(flags)...)
-		if exit, _, complaints := s.run(t.Context(), args...); exit != exitDone || s.asked != want {
-			t.Errorf("%q: exit = %d after %d requests for the key; want %d\n%s", flags, exit, s.asked, want, complaints)
+		if exit, _, complaints := s.run(t.Context(), args...); exit != exitDone || s.keysSoFar() != want {
+			t.Errorf("%q: exit = %d after %d requests for the key; want %d\n%s", flags, exit, s.keysSoFar(), want, complaints)
 		}
 	}
 }
@@ -190,5 +190,32 @@ func TestCtrlCEndsTheReadingOfAPipe(t *testing.T) {
 			t.Errorf("exit = %d and\n%s", exit, complaints)
 		}
 		_ = out.Close()
+	}
+}
+
+// Where nobody listens nothing can have been accepted.
+func TestABulkForNobodyIsNotUncertain(t *testing.T) {
+	s := serveBulks(t)
+	s.Close()
+	exit, _, complaints := s.run(t.Context(), "bulk", "send", contactsFile(t, "a.csv", contacts), "--template", "Hi", "--instance", "shop")
+	if exit != exitFailed || !strings.Contains(complaints, "Nobody listens at "+s.URL) || strings.Contains(complaints, "not known") {
+		t.Errorf("exit = %d and\n%s", exit, complaints)
+	}
+}
+
+// A key that is refused at once is told of, though the answer got lost behind a
+// large file.
+func TestARefusedKeyIsToldAfterALostUpload(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			panic(http.ErrAbortHandler)
+		}
+		write(w, reply{http.StatusUnauthorized, refusedWith("UNAUTHORIZED", "")})
+	}))
+	t.Cleanup(server.Close)
+	s := &bulkServer{Server: server}
+	exit, _, complaints := s.run(t.Context(), "bulk", "send", contactsFile(t, "a.csv", contacts), "--template", "Hi", "--instance", "shop")
+	if exit != exitFailed || complaints != "portaria: No. (UNAUTHORIZED)\n" {
+		t.Errorf("exit = %d and\n%s", exit, complaints)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
@@ -142,6 +143,9 @@ func (cmd *bulkSendCmd) send(ctx context.Context, io streams, api *apiClient, up
 	if err == nil || !uncertain(err) {
 		return data, err
 	}
+	if refused := keyRefusal(ctx, api); refused != nil {
+		return nil, refused
+	}
 	fmt.Fprintf(io.err, "portaria: whether the bulk was accepted is not known; to find out, repeat the command with --idempotency-key %s: nothing is sent twice\n",
 		printable(key))
 	if ctx.Err() != nil {
@@ -150,13 +154,26 @@ func (cmd *bulkSendCmd) send(ctx context.Context, io streams, api *apiClient, up
 	return nil, err
 }
 
+// keyRefusal asks whether the key is good at all. That answer gets lost when it
+// comes while a large file is still on its way.
+func keyRefusal(ctx context.Context, api *apiClient) error {
+	_, err := api.get(ctx, "/v1/me")
+	if refused, ok := errors.AsType[*refusal](err); ok && refused.status == http.StatusUnauthorized {
+		return err
+	}
+	return nil
+}
+
 // uncertain reports whether a request may have been carried out though its
 // answer is missing.
 func uncertain(err error) bool {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		return refused.status >= 500
 	}
-	return (errors.Is(err, errNobodyThere) || errors.Is(err, errStrangeAnswer)) && !errors.Is(err, syscall.ECONNREFUSED)
+	if _, ok := errors.AsType[unasked](err); ok {
+		return false
+	}
+	return errors.Is(err, errNobodyThere) || errors.Is(err, errStrangeAnswer)
 }
 
 // accepted tells of a bulk that the server has taken, and watches it.

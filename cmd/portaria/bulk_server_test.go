@@ -115,6 +115,13 @@ func (s *bulkServer) looksSoFar() int {
 	return s.looked
 }
 
+// keysSoFar is how often a key was asked about.
+func (s *bulkServer) keysSoFar() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
 func (s *bulkServer) take(t *testing.T, r *http.Request) {
 	u := uploaded{
 		URL: r.URL.String(), Key: r.Header.Get("Idempotency-Key"), Length: r.ContentLength,
