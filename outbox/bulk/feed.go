@@ -23,7 +23,7 @@ const maxAside = 512
 
 // turnRows is how many rows have their turn in one commit, so that no other
 // write waits long for it.
-const turnRows = 64
+const turnRows = 24
 
 // feed is what a bulk has in the lane of one of its instances. The run's lock
 // guards it.
