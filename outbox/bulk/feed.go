@@ -12,7 +12,7 @@ import (
 // How many messages of a bulk wait in the lane of an instance at once. More would
 // only stand in the way of others, and of a change of mind.
 const (
-	ahead      = 512 // it keeps a fast channel busy
+	ahead      = 504 // 21 turns; it keeps a fast channel busy
 	aheadPaced = 8   // where the instance has a pace of its own
 	aheadSlow  = 1   // where the bulk has one
 )

@@ -66,7 +66,7 @@ func TestALaneHoldsOnlyAFewOfABulksMessages(t *testing.T) {
 		pace     *messaging.BulkPace
 		want     int
 	}{
-		"an instance without a pace": {`{}`, nil, 512},
+		"an instance without a pace": {`{}`, nil, 504},
 		"an instance with a pace":    {`{"pace":{"enabled":true}}`, nil, 8},
 		"a bulk with a pace":         {`{}`, &messaging.BulkPace{PerHour: 10_000}, 1},
 	} {
