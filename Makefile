@@ -32,10 +32,10 @@ test: ## every test, on both engines
 # wasim's own tests drive bare whatsmeow clients, which have data races of their own (a logout beside its background work, a
 # line that is cut during two waits). Its code runs under the race detector in the tests of instances/whatsapp and cmd/portaria.
 # These send one request after the other: nothing in them could race, and they take minutes.
-ONE_BY_ONE = ^(TestStories|TestEveryRouteMeetsEveryPrincipalOnTheRealGateway|TestEveryRouteAdmitsOnlyWhoItsRowSays)$$
+ONE_BY_ONE = ^(TestStories|TestNoStoryOfATestKeyDials|TestEveryRouteMeetsEveryPrincipalOnTheRealGateway|TestEveryRouteAdmitsOnlyWhoItsRowSays|TestSnippetsVerifyRealDeliveries|TestAFirstRunThatWasCutShortShowsAKeyAtTheNextStart)$$
 
 .PHONY: race
-race: ## the tests under the race detector, but for bare whatsmeow clients and three that do one thing at a time
+race: ## the tests under the race detector, but for bare whatsmeow clients and six that do one thing at a time
 	$(WITHPG) -- go test -race -timeout 20m -skip '$(subst $$,$$$$,$(ONE_BY_ONE))' $(FLAGS) $(shell go list $(PKG) | grep -v '/wasim$$')
 
 .PHONY: e2e
