@@ -380,6 +380,16 @@ type house struct {
 // open starts a door on a free loopback port.
 func open(t *testing.T, change ...func(*gateway.Options)) *house {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openOn(t, listener, change...)
+}
+
+// openOn serves on a listener.
+func openOn(t *testing.T, listener net.Listener, change ...func(*gateway.Options)) *house {
+	t.Helper()
 	w := &world{claims: make(map[string]messaging.Claim), clock: sandbox.ClockState{Mode: sandbox.Real, Now: time.Now()}}
 	store := &keyStore{records: make(map[string]auth.Record), world: w}
 	directory, err := auth.New(auth.Options{Store: store, Concurrency: 2})
@@ -405,10 +415,6 @@ func open(t *testing.T, change ...func(*gateway.Options)) *house {
 		f(&options)
 	}
 	if h.server, err = gateway.New(options); err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
 		t.Fatal(err)
 	}
 	h.addr = listener.Addr().String()

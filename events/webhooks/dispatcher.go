@@ -201,11 +201,15 @@ func (d *Dispatcher) Idle(ctx context.Context, workspace string) error {
 	}
 }
 
-// idle reports whether a test world is at rest in this moment.
+// idle reports whether a test world is at rest in this moment. A lane that may not
+// begin, because the node's lease has not come or has ended, is not: between two
+// looks that find nothing in hand, none may have waited.
 func (d *Dispatcher) idle(workspace string) bool {
-	if !d.alive() && d.waitsForLease(workspace) {
-		return false
-	}
+	return d.quiet(workspace) && !d.waits(workspace) && d.quiet(workspace)
+}
+
+// quiet reports whether nothing of a test world is in hand.
+func (d *Dispatcher) quiet(workspace string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.stopped {
@@ -214,8 +218,8 @@ func (d *Dispatcher) idle(workspace string) bool {
 	return (d.settled || !d.started) && len(d.stale) == 0 && d.active[workspace] == 0
 }
 
-// waitsForLease reports whether a test world has work that nobody may begin.
-func (d *Dispatcher) waitsForLease(workspace string) bool {
+// waits reports whether a test world has work that nobody may begin yet.
+func (d *Dispatcher) waits(workspace string) bool {
 	for _, l := range d.allLanes() {
 		if l.world.WorkspaceID == workspace && l.world.Environment == messaging.Test && l.waits() {
 			return true

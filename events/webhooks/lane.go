@@ -142,7 +142,7 @@ func (l *lane) empty() {
 func (l *lane) waits() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.unread && l.target != nil && l.target.Enabled
+	return l.unread && l.target != nil && l.target.Enabled && !l.health.off && l.d.ctx.Err() == nil
 }
 
 // start runs the lane's goroutine if there is work. l.mu is held.

@@ -1,8 +1,10 @@
 package webhooks_test
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -32,9 +34,13 @@ func (p post) id() string { return p.header.Get("webhook-id") }
 func newReceiver(t testing.TB, answer http.HandlerFunc) *receiver {
 	t.Helper()
 	r := &receiver{answer: answer}
-	server := httptest.NewServer(r)
+	server := httptest.NewUnstartedServer(r)
+	open, end := context.WithCancel(context.Background())
+	server.Config.BaseContext = func(net.Listener) context.Context { return open }
+	server.Start()
 	t.Cleanup(func() {
-		server.CloseClientConnections() // who hangs is not waited for
+		end() // who hangs is not waited for
+		server.CloseClientConnections()
 		server.Close()
 	})
 	r.URL = server.URL

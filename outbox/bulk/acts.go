@@ -90,6 +90,9 @@ func (s *Service) act(ctx context.Context, t messaging.Tenancy, id string, to me
 		return b, err
 	}
 	r.become(b.State)
+	if b.State.Ended() && b.State != to && to != messaging.BulkRunning {
+		return b, conflict(&b) // its last message was sent in the commit before
+	}
 	if to == messaging.BulkRunning {
 		r.retry() // rows may have been marked while it was paused
 	}
