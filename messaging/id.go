@@ -27,6 +27,7 @@ const (
 	DeliveryPrefix  IDPrefix = "dlv_"
 	BulkPrefix      IDPrefix = "blk_"
 	RecipientPrefix IDPrefix = "rcp_"
+	RunPrefix       IDPrefix = "run_"
 )
 
 // crockford is Crockford's base32 alphabet in lower case: no i, l, o or u.

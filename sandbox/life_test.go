@@ -141,7 +141,7 @@ func (r *rehearsal) now() messaging.Instance {
 
 func (r *rehearsal) scan() error {
 	test, _ := r.now().Test()
-	err := r.driver.Scan(r.t.Context(), test)
+	err := r.driver.Scan(r.t.Context(), test, "")
 	r.advance(0)
 	return err
 }

@@ -1,10 +1,10 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"time"
 
 	"portaria/internal/fault"
@@ -14,9 +14,16 @@ import (
 // pairingLasts is how long a pairing waits for a phone, as WhatsApp's do.
 const pairingLasts = 160 * time.Second
 
-// qrPrefix begins the text of the sandbox's QR codes, which no phone takes for
-// one of WhatsApp's.
+// qrPrefix begins the text of the sandbox's QR codes as they are kept, which no
+// phone takes for one of WhatsApp's. What is shown is a link that ends in the
+// token behind it.
 const qrPrefix = "portaria-sandbox:"
+
+// LinkToken returns the token of a QR of the sandbox; false for other texts.
+func LinkToken(qr string) (token string, ok bool) { return strings.CutPrefix(qr, qrPrefix) }
+
+// LinkQR returns the text of the QR that has a token.
+func LinkQR(token string) string { return qrPrefix + token }
 
 // ErrNotPairing is the fault of scanning a code that is not shown.
 var ErrNotPairing = fault.New(fault.Conflict, "INSTANCE_NOT_PAIRING",
@@ -102,24 +109,4 @@ func (d *Driver) show(ctx context.Context, facts *messaging.Instance, ends time.
 		p.QR = qrPrefix + text
 	}
 	return d.pairings.ShowPairing(ctx, p)
-}
-
-// Scan is the simulated phone: it scans the code that an instance shows, or
-// types it, and so links itself. A code is typed on the phone that it was asked
-// for; a QR is scanned by the phone that the instance had, if it had one.
-// Fault: ErrNotPairing.
-func (d *Driver) Scan(ctx context.Context, instance messaging.TestInstance) error {
-	facts := instance.Instance()
-	if facts.State != messaging.InstancePairing {
-		return ErrNotPairing
-	}
-	phone := cmp.Or(facts.PairPhone, facts.Phone)
-	if phone == "" {
-		phone = messaging.NewSandboxPhone()
-	}
-	return d.reporter.Report(ctx, messaging.InstanceChange{
-		WorkspaceID: facts.WorkspaceID, Environment: messaging.Test, InstanceID: facts.ID,
-		Type: messaging.EventInstanceConnected, State: messaging.InstanceConnected,
-		At: d.clocks.For(facts.WorkspaceID).Now(), Done: facts.AskedAt, Linked: &messaging.Link{ID: phone, Phone: phone},
-	})
 }
