@@ -21,10 +21,12 @@ type debt struct {
 	echo      *messaging.InboundMessage // of stepEcho
 }
 
-// bundle is what becomes due at one moment in one workspace: the clock is
-// asked once for all of it.
+// bundle is what becomes due at one moment for one instance: the clock is asked
+// once for all of it.
 type bundle struct {
 	workspace string
+	instance  string
+	era       int64 // how often its workspace had been forgotten when it was made
 	due       time.Time
 	items     []item
 	change    messaging.Record // an instance's change instead of items
@@ -82,9 +84,9 @@ type dated struct {
 	item
 }
 
-// bundles sorts what is owed in one workspace and puts together what is due at
+// bundles sorts what is owed for one instance and puts together what is due at
 // one time; within a bundle the order is that of all.
-func bundles(workspace string, all []dated) []*bundle {
+func bundles(workspace, instance string, all []dated) []*bundle {
 	slices.SortStableFunc(all, func(a, b dated) int { return cmp.Compare(a.due, b.due) })
 	items := make([]item, len(all)) // one array for all bundles
 	var out []*bundle
@@ -94,7 +96,7 @@ func bundles(workspace string, all []dated) []*bundle {
 			items[to] = all[to].item
 			to++
 		}
-		out = append(out, &bundle{workspace: workspace, due: time.UnixMicro(all[from].due).UTC(), items: items[from:to:to]})
+		out = append(out, &bundle{workspace: workspace, instance: instance, due: time.UnixMicro(all[from].due).UTC(), items: items[from:to:to]})
 		from = to
 	}
 	return out

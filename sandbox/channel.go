@@ -110,5 +110,7 @@ func (c *channel) change(state messaging.InstanceState, reason string, at time.T
 
 // tell reports a change as soon as it can be. It does not block.
 func (c *channel) tell(change messaging.InstanceChange) {
-	c.driver.pump.collect(&bundle{workspace: c.workspace, due: change.At, change: change})
+	b := &bundle{workspace: c.workspace, instance: c.instance, due: change.At, change: change}
+	b.era = c.driver.pump.era(c.workspace)
+	c.driver.pump.collect(b)
 }

@@ -51,6 +51,7 @@ type clock struct {
 	running  bool          // the goroutine is making calls
 	rested   chan struct{} // closed when it ends; nil when nobody asked
 	alarm    *time.Timer
+	heir     *clock // has all calls from now on; nil: this one
 }
 
 var _ messaging.Clock = (*clock)(nil)
@@ -83,6 +84,9 @@ func (c *clock) add(to *timers, due time.Time, f func()) (forget func()) {
 	if c.closed {
 		return func() {}
 	}
+	if c.heir != nil {
+		return c.heir.take(&timer{due: ceilMicros(due), call: f}, to == &c.skipped)
+	}
 	c.inserted++
 	t := &timer{due: ceilMicros(due), turn: c.inserted, call: f, home: to}
 	heap.Push(to, t)
@@ -95,6 +99,10 @@ func (c *clock) add(to *timers, due time.Time, f func()) (forget func()) {
 func (c *clock) forget(t *timer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if t.moved != nil {
+		t.moved()
+		return
+	}
 	if t.slot != forgotten && !c.closed {
 		heap.Remove(t.home, t.slot)
 		t.call = nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portaria/internal/fault"
@@ -48,6 +49,8 @@ type Clocks struct {
 	mu          sync.Mutex
 	closed      bool
 	byWorkspace map[string]*clock
+	lent        map[string]*clock // by instance
+	lending     atomic.Int64      // how many are lent
 }
 
 // NewClocks returns the clocks kept in options.Store.
@@ -61,7 +64,7 @@ func NewClocks(options ClocksOptions) (*Clocks, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	s := &Clocks{options: options, byWorkspace: make(map[string]*clock)}
+	s := &Clocks{options: options, byWorkspace: make(map[string]*clock), lent: make(map[string]*clock)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -76,10 +79,6 @@ func (s *Clocks) For(workspace string) messaging.Clock {
 	}
 	return c
 }
-
-// Of returns the clock of an instance: that of its run while it is in one, else
-// its workspace's.
-func (s *Clocks) Of(workspace, _ string) messaging.Clock { return s.For(workspace) }
 
 // Show returns a workspace's clock as it stands.
 func (s *Clocks) Show(ctx context.Context, workspace string) (ClockState, error) {
@@ -152,8 +151,10 @@ func (s *Clocks) Advance(ctx context.Context, workspace string, by time.Duration
 func (s *Clocks) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	for _, c := range s.byWorkspace {
-		c.close()
+	for _, all := range []map[string]*clock{s.byWorkspace, s.lent} {
+		for _, c := range all {
+			c.close()
+		}
 	}
 	s.mu.Unlock()
 	s.cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"portaria/messaging"
 )
@@ -59,13 +60,14 @@ func (d *Driver) Name() messaging.DriverName { return messaging.DriverSandbox }
 // Open implements messaging.Driver. It does what the owner asks for; that leads
 // to another state, and so to another channel. An instance that ought to be
 // connected and lost its connection gets it back by itself, half a second after
-// it lost it. The channel of one that is not connected carries nothing.
+// it lost it, unless it was dropped (Drop) or banned: then at the end of that.
+// The channel of one that is not connected carries nothing.
 func (d *Driver) Open(ctx context.Context, instance messaging.TestInstance) (messaging.Channel, error) {
 	facts := instance.Instance()
 	wanted := facts.Desired != messaging.DesiredDisconnected && facts.Ask == messaging.AskNothing
 	c := &channel{
 		driver:    d,
-		clock:     d.clocks.For(facts.WorkspaceID),
+		clock:     d.clocks.Of(facts.WorkspaceID, facts.ID),
 		workspace: facts.WorkspaceID,
 		instance:  facts.ID,
 		connected: facts.State == messaging.InstanceConnected && wanted,
@@ -76,17 +78,35 @@ func (d *Driver) Open(ctx context.Context, instance messaging.TestInstance) (mes
 		}
 		return c, nil
 	}
-	lost := facts.State == messaging.InstanceDisconnected || facts.State == messaging.InstanceConnecting
-	if lost && facts.Desired == messaging.DesiredConnected {
-		c.reconnectAt(facts.StateSince.Add(reconnectAfter))
+	if at, ok := comesBack(&facts); ok {
+		c.reconnectAt(at)
 	}
 	return c, nil
+}
+
+// comesBack returns when an instance that ought to be connected gets its
+// connection back by itself; false when it does not.
+func comesBack(facts *messaging.Instance) (at time.Time, ok bool) {
+	if facts.Desired != messaging.DesiredConnected {
+		return at, false
+	}
+	switch facts.State { //nolint:exhaustive // the others are not down, or for good
+	case messaging.InstanceDisconnected, messaging.InstanceConnecting:
+		if facts.StateReason != messaging.ReasonNetworkUnreachable {
+			return facts.StateSince.Add(reconnectAfter), true
+		}
+	case messaging.InstanceRestricted:
+	default:
+		return at, false
+	}
+	return facts.StateUntil, !facts.StateUntil.IsZero()
 }
 
 // Recover takes up again what the network owed when the process ended. What
 // was due in the meantime is told at once, at the times it was due.
 func (d *Driver) Recover(ctx context.Context) error {
-	owed := make(map[string][]dated) // by workspace
+	type home struct{ workspace, instance string }
+	owed := make(map[home][]dated)
 	for after := (CarriageKey{}); ; {
 		page, err := d.store.Owed(ctx, after, recoverPage)
 		if err != nil {
@@ -95,23 +115,27 @@ func (d *Driver) Recover(ctx context.Context) error {
 		for i := range page {
 			c := &page[i]
 			after = c.Key()
-			owed[c.WorkspaceID] = appendSteps(owed[c.WorkspaceID], new(debt), c)
+			at := home{c.WorkspaceID, c.InstanceID}
+			owed[at] = appendSteps(owed[at], new(debt), c)
 		}
 		if len(page) < recoverPage {
 			break
 		}
 	}
-	for workspace, all := range owed {
-		d.schedule(d.clocks.For(workspace), workspace, all)
+	for at, all := range owed {
+		d.schedule(d.clocks.For(at.workspace), at.workspace, at.instance, all)
 	}
 	return nil
 }
 
-// Idle waits until the driver has nothing in hand for a workspace: everything
-// that its clock has called for is recorded.
-func (d *Driver) Idle(ctx context.Context, workspace string) error {
-	return d.pump.idle(ctx, workspace)
-}
+// Idle waits until the driver has nothing in hand for a workspace or, when it is
+// given the id of one, for an instance: everything that their clocks have called
+// for is recorded.
+func (d *Driver) Idle(ctx context.Context, id string) error { return d.pump.idle(ctx, id) }
+
+// Forget has the network forget what it owes in a workspace: this process tells
+// nothing of it any more, nor, once the store has forgotten it too, does another.
+func (d *Driver) Forget(workspace string) { d.pump.forget(workspace) }
 
 // Close ends all reports. What is still owed is taken up by the next Recover.
 // Channels are closed by who opened them.
@@ -120,9 +144,11 @@ func (d *Driver) Close() error {
 	return nil
 }
 
-// schedule asks a workspace's clock to call when what is owed becomes due.
-func (d *Driver) schedule(clock messaging.Clock, workspace string, all []dated) {
-	for _, b := range bundles(workspace, all) {
+// schedule asks an instance's clock to call when what is owed becomes due.
+func (d *Driver) schedule(clock messaging.Clock, workspace, instance string, all []dated) {
+	era := d.pump.era(workspace)
+	for _, b := range bundles(workspace, instance, all) {
+		b.era = era
 		clock.At(b.due, func() { d.pump.collect(b) })
 	}
 }

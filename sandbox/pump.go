@@ -34,9 +34,10 @@ type pump struct {
 
 	mu      sync.Mutex
 	pending []*bundle
-	backlog int            // records pending and in hand
-	inHand  map[string]int // the same by workspace
-	active  bool           // the goroutine exists
+	backlog int              // records pending and in hand
+	inHand  map[string]int   // the same by workspace, and by instance
+	eras    map[string]int64 // how often a workspace was forgotten
+	active  bool             // the goroutine exists
 	closed  bool
 	eased   chan struct{} // closed when a wait may be over; nil when nobody waits
 
@@ -44,7 +45,7 @@ type pump struct {
 }
 
 func newPump(reporter messaging.Reporter, store Store, log *slog.Logger) *pump {
-	p := &pump{reporter: reporter, store: store, log: log, inHand: make(map[string]int)}
+	p := &pump{reporter: reporter, store: store, log: log, inHand: make(map[string]int), eras: make(map[string]int64)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -53,21 +54,48 @@ func newPump(reporter messaging.Reporter, store Store, log *slog.Logger) *pump {
 func (p *pump) collect(b *bundle) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || b.era != p.eras[b.workspace] {
 		return
 	}
 	p.pending = append(p.pending, b)
 	p.backlog += b.size()
 	p.inHand[b.workspace] += b.size()
+	p.inHand[b.instance] += b.size()
 	if !p.active {
 		p.active = true
 		p.running.Go(p.run)
 	}
 }
 
-// idle waits until nothing of a workspace is due and unreported.
-func (p *pump) idle(ctx context.Context, workspace string) error {
-	return p.wait(ctx, func() bool { return p.inHand[workspace] == 0 })
+// idle waits until nothing of a workspace, or of an instance, is due and
+// unreported.
+func (p *pump) idle(ctx context.Context, id string) error {
+	return p.wait(ctx, func() bool { return p.inHand[id] == 0 })
+}
+
+// era counts how often a workspace was forgotten so far.
+func (p *pump) era(workspace string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.eras[workspace]
+}
+
+// forget drops what was made for a workspace and is not in hand.
+func (p *pump) forget(workspace string) {
+	p.mu.Lock()
+	p.eras[workspace]++
+	kept := p.pending[:0:0]
+	var dropped []*bundle
+	for _, b := range p.pending {
+		if b.era == p.eras[b.workspace] {
+			kept = append(kept, b)
+		} else {
+			dropped = append(dropped, b)
+		}
+	}
+	p.pending = kept
+	p.mu.Unlock()
+	p.ease(dropped)
 }
 
 // room waits until the backlog allows more to be sent.
@@ -212,10 +240,11 @@ func (p *pump) ease(batch []*bundle) {
 	done := false
 	for _, b := range batch {
 		p.backlog -= b.size()
-		p.inHand[b.workspace] -= b.size()
-		if p.inHand[b.workspace] == 0 {
-			delete(p.inHand, b.workspace)
-			done = true
+		for _, id := range []string{b.workspace, b.instance} {
+			if p.inHand[id] -= b.size(); p.inHand[id] == 0 {
+				delete(p.inHand, id)
+				done = true
+			}
 		}
 	}
 	if p.eased != nil && (done || p.backlog < maxBacklog) {

@@ -107,7 +107,7 @@ func (s *sending) carry(ctx context.Context) {
 			owed = appendSteps(owed, &debts[n], &carried[n])
 		}
 	}
-	d.schedule(s.channel.clock, s.channel.workspace, owed)
+	d.schedule(s.channel.clock, s.channel.workspace, s.channel.instance, owed)
 }
 
 func (s *sending) carriage(m *messaging.Outgoing) Carried {

@@ -4,11 +4,12 @@ import "time"
 
 // timer is one call that a clock owes.
 type timer struct {
-	due  int64  // microseconds since 1970
-	turn uint64 // order of insertion, which decides among equal dues
-	call func()
-	home *timers
-	slot int // place in that heap; forgotten when out of it
+	due   int64  // microseconds since 1970
+	turn  uint64 // order of insertion, which decides among equal dues
+	call  func()
+	home  *timers
+	slot  int    // place in that heap; forgotten when out of it
+	moved func() // forgets it where it was handed to; nil: it was not
 }
 
 func (t *timer) before(u *timer) bool {
