@@ -76,6 +76,8 @@ func BenchmarkAccept(b *testing.B) {
 	}
 	furnish(b, &w.world, &options)
 	newBulkShelf(&w.world, &options)
+	newActsShelf(&w.world, &options)
+	newTestWorld(&w.world, &options)
 	server, err := gateway.New(options)
 	if err != nil {
 		b.Fatal(err)

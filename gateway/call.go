@@ -30,6 +30,8 @@ type Call struct {
 	// Lineage narrows what the caller sees to the rows of one key lineage;
 	// empty opens everything in the tenancy.
 	Lineage string
+	// Seed is the X-Sandbox-Seed of a request; empty without one.
+	Seed string
 
 	exchange *exchange
 }

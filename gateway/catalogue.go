@@ -14,7 +14,7 @@ var portugueseSentences = map[string]string{
 	"KEY_IS_INSTANCE_LOCKED": "Esta chave está presa a instâncias e não pode agir sobre o workspace.",
 	"WRONG_ENVIRONMENT":      "Esta rota não existe no ambiente desta chave.",
 	"RATE_LIMITED":           "Pedidos demais para esta chave; espere e tente de novo.",
-	"INSTANCE_REQUIRED":      "Esta chave não está presa a exatamente uma instância: use /v1/instances/{instance}/messages.",
+	"INSTANCE_REQUIRED":      "Esta chave não está presa a exatamente uma instância: diga qual usar; para mensagens, com /v1/instances/{instance}/messages.",
 
 	// requests
 	"BAD_REQUEST":              "O pedido não pode ser entendido.",
@@ -36,6 +36,10 @@ var portugueseSentences = map[string]string{
 	"CONFLICT":           "O estado atual do objeto não permite isto.",
 	"NAME_TAKEN":         "Este nome já está em uso.",
 
+	// acts on messages
+	"MESSAGE_TOO_OLD":    "A mensagem foi enviada há tempo demais para isto.",
+	"REFUSED_BY_NETWORK": "O WhatsApp não aceitou isto.",
+
 	// media
 	"MEDIA_EMPTY":       "O arquivo está vazio.",
 	"URL_NOT_ALLOWED":   "Esta URL não pode ser usada: ela deve ter um esquema aceito, como http ou https, e levar a um endereço público.",
@@ -52,6 +56,10 @@ var portugueseSentences = map[string]string{
 	"PAIRING_LINK_BLOCKED":       "Este link foi encerrado por excesso de PINs incorretos; peça um novo.",
 	"PAIRING_PIN_REQUIRED":       "Este link pede o seu PIN.",
 	"PAIRING_PIN_WRONG":          "O PIN está incorreto.",
+
+	// the sandbox
+	"PAIRING_CODE_WRONG":      "Este não é o código que a instância mostra.",
+	"SANDBOX_RUN_IN_PROGRESS": "A instância está em outra execução; espere que termine ou deixe instance de fora.",
 
 	// events and webhooks
 	"TOO_MANY_WEBHOOKS": "O ambiente já tem tantos webhooks quanto pode ter; apague um antes.",

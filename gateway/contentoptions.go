@@ -5,9 +5,12 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/rivo/uniseg"
 
 	"portaria/internal/fault"
 	"portaria/messaging"
@@ -27,9 +30,19 @@ func (r *reactionInput) check(fields *fault.Fields) {
 	if strings.TrimSpace(r.MessageID) == "" {
 		fields.Add("reaction.message_id", "required", "is required")
 	}
-	if len(r.Emoji) > maxEmojiBytes {
-		fields.Add("reaction.emoji", "max_bytes", "must be one emoji")
+	if r.Emoji != "" && !isEmoji(r.Emoji) {
+		fields.Add("reaction.emoji", "format", "must be one emoji, or empty")
 	}
+}
+
+// isEmoji reports whether a text can be one emoji: one character as people count
+// them, however many runes it is made of, and no letter. Which of these are emojis
+// grows with every version of Unicode.
+func isEmoji(s string) bool {
+	const information = 'ℹ' // the one letter that is an emoji
+	first, size := utf8.DecodeRuneInString(s)
+	plain := size == 1 && len(s) == 1 || unicode.IsLetter(first) && first != information
+	return !plain && len(s) <= maxEmojiBytes && plainText(s) && uniseg.GraphemeClusterCount(s) == 1
 }
 
 // mentionList is who is mentioned. It stops reading where it is too long
@@ -164,31 +177,53 @@ func couldBeMessage(id string) bool {
 	return id != "" && len(id) <= maxWAMessageID && plainText(id)
 }
 
-// refer finds the message that a content points at. It must be one of the same
-// instance: another's cannot be quoted.
+// refer finds the message that a content points at.
 func (s *Server) refer(ctx context.Context, call *Call, id, field string) (*messaging.Reference, error) {
+	m, err := s.referred(ctx, call, id, field)
+	if err != nil {
+		return nil, err
+	}
+	return referenceTo(&m), nil
+}
+
+// react finds the message that a reaction is for: one of the chat that it goes
+// to. Elsewhere nobody would see it.
+func (s *Server) react(ctx context.Context, call *Call, id string, to messaging.Address) (messaging.Reference, error) {
+	const field = "reaction.message_id"
+	m, err := s.referred(ctx, call, id, field)
+	if err == nil && !m.In(to) {
+		err = fault.Fields{{Field: field, Rule: "not_found", Message: "is not a message of the chat with this recipient"}}.Err()
+	}
+	if err != nil {
+		return messaging.Reference{}, err
+	}
+	return *referenceTo(&m), nil
+}
+
+// referred finds a message that another one points at, by either of its ids. It
+// must be one of the same instance: another's cannot be quoted.
+func (s *Server) referred(ctx context.Context, call *Call, id, field string) (m messaging.Message, err error) {
 	absent := fault.Fields{{Field: field, Rule: "not_found", Message: "is not a message of this instance"}}.Err()
 	if !couldBeMessage(id) {
-		return nil, absent
+		return m, absent
 	}
-	var m messaging.Message
-	var err error
 	if strings.HasPrefix(id, string(messaging.MessagePrefix)) {
 		m, err = s.reader.Message(ctx, call.Tenancy, id)
 	} else {
 		m, err = s.reader.MessageByWAID(ctx, call.Tenancy, call.InstanceID, id)
 	}
 	if errors.Is(err, fault.ErrNotFound) || err == nil && m.InstanceID != call.InstanceID {
-		return nil, absent
+		return m, absent
 	}
-	if err != nil {
-		return nil, err
-	}
+	return m, err
+}
+
+func referenceTo(m *messaging.Message) *messaging.Reference {
 	reference := &messaging.Reference{MessageID: m.ID, WAMessageID: m.WAMessageID}
 	if m.Direction == messaging.Outbound {
 		reference.FromMe = true
 	} else {
 		reference.Author = m.Peer.WAID
 	}
-	return reference, nil
+	return reference
 }

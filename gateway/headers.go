@@ -21,6 +21,7 @@ type headers struct {
 	requestID, encoding                  []byte
 	accept, acceptLanguage, forwardedFor []byte
 	userAgent, contentType               []byte
+	sandboxSeed                          []byte
 
 	twice bool // a credential or an Idempotency-Key came twice with two values
 }
@@ -40,6 +41,8 @@ func (h *headers) read(from *fasthttp.RequestHeader) {
 			h.once(&h.idempotencyKey, value)
 		case "X-Idempotency-Key":
 			h.once(&h.xIdempotencyKey, value)
+		case "X-Sandbox-Seed":
+			h.once(&h.sandboxSeed, value)
 		case "X-Request-Id":
 			h.requestID = value
 		case "Content-Encoding":
@@ -95,7 +98,7 @@ func (h *headers) token() (string, error) {
 		token, given = alias, true
 	}
 	if h.twice {
-		return "", fault.ErrBadRequest.Saying("The request carries two credentials or keys that differ; send one.")
+		return "", fault.ErrBadRequest.Saying("The request carries two credentials, keys or seeds that differ; send one.")
 	}
 	if len(token) == 0 {
 		return "", auth.ErrUnauthorized

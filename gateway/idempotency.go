@@ -69,6 +69,9 @@ func (c *claim) seal(status int, body []byte) *messaging.Claim {
 // Two nodes may both find nothing kept; then the store lets one of them write,
 // and the other replays what was written.
 func (x *exchange) actOnce(ctx context.Context) error {
+	if err := x.readSeed(); err != nil {
+		return err
+	}
 	if err := x.readClaim(); err != nil {
 		return err
 	}

@@ -130,20 +130,25 @@ func (s *Server) sendMessage(ctx context.Context, call *Call, req sendMessage) (
 	}
 	ctx, done := unhurried(ctx, call, req.file != nil && req.file.URL != "")
 	defer done()
-	if _, err := outbox.ParseRecipient(req.To); err != nil {
+	return s.compose(ctx, call, &req)
+}
+
+// compose makes the content of a message whole and hands it to the queue.
+func (s *Server) compose(ctx context.Context, call *Call, req *sendMessage) (messageJSON, error) {
+	to, err := outbox.ParseRecipient(req.To)
+	if err != nil {
 		return messageJSON{}, err // before anything is fetched for it
 	}
-	if err := s.referAll(ctx, call, &req); err != nil {
+	if err := s.referAll(ctx, call, req, to); err != nil {
 		return messageJSON{}, err
 	}
 	var kept *messaging.MediaInfo
-	var err error
 	if req.file != nil {
 		if kept, err = s.attach(ctx, call, req.file, req.content.Media); err != nil {
 			return messageJSON{}, err
 		}
 	}
-	answer, err := s.accept(ctx, call, &req)
+	answer, err := s.accept(ctx, call, req)
 	if err != nil {
 		s.dropUnused(ctx, kept, err)
 	}
@@ -151,18 +156,14 @@ func (s *Server) sendMessage(ctx context.Context, call *Call, req sendMessage) (
 }
 
 // referAll finds the messages that a new one points at.
-func (s *Server) referAll(ctx context.Context, call *Call, req *sendMessage) (err error) {
+func (s *Server) referAll(ctx context.Context, call *Call, req *sendMessage, to messaging.Address) (err error) {
 	if req.ReplyTo != "" {
 		if req.content.ReplyTo, err = s.refer(ctx, call, req.ReplyTo, "reply_to"); err != nil {
 			return err
 		}
 	}
-	if req.content.Reaction == nil {
-		return nil
-	}
-	target, err := s.refer(ctx, call, req.Reaction.MessageID, "reaction.message_id")
-	if err == nil {
-		req.content.Reaction.Message = *target
+	if reaction := req.content.Reaction; reaction != nil {
+		reaction.Message, err = s.react(ctx, call, req.Reaction.MessageID, to)
 	}
 	return err
 }

@@ -33,6 +33,10 @@ func handle[Req, Res any](act func(ctx context.Context, call *Call, req Req) (Re
 			if err := x.decode(&req); err != nil {
 				return err
 			}
+			ctx, err := x.seeded(ctx)
+			if err != nil {
+				return err
+			}
 			res, err := act(ctx, &x.call, req)
 			if err != nil {
 				return err

@@ -124,7 +124,7 @@ func formSchema(row *Row) map[string]any {
 	file := map[string]any{"type": "string", "format": "binary", "description": "At most 100 MiB."}
 	parts := map[string]any{filePart: file}
 	required := []string{filePart}
-	if row.SpendsMessages {
+	if _, alone := row.Handler.request.(uploadMedia); !alone {
 		parts[messagePart] = map[string]any{"type": "string", "description": "The message as JSON.", "contentMediaType": "application/json"}
 		required = []string{messagePart}
 	}
@@ -196,6 +196,9 @@ func (r *Row) parameters() []any {
 	}
 	if r.Method == http.MethodPost {
 		list = append(list, postHeaders{})
+	}
+	if r.Seeds != SeedsNothing {
+		list = append(list, seedHeader{})
 	}
 	return list
 }

@@ -67,6 +67,7 @@ type Row struct {
 	// DryRuns says that ?dry_run=true acts on nothing, so that an
 	// Idempotency-Key is not taken by it.
 	DryRuns  bool
+	Seeds    SeedUse       // what becomes of X-Sandbox-Seed
 	Example  string        // a body, as JSON
 	Deadline time.Duration // 0: defaultDeadline
 	Statuses []int         // of success; the first is the usual one. None: 200
@@ -85,9 +86,6 @@ const (
 	defaultDeadline = 15 * time.Second
 )
 
-// testOnly are the environments of the sandbox's rows.
-var testOnly = []messaging.Environment{messaging.Test}
-
 // table is every route under /v1. A new route is one row and one function.
 func (s *Server) table() []Row {
 	rows := []Row{{
@@ -97,6 +95,7 @@ func (s *Server) table() []Row {
 		Handler:     handle(s.me),
 	}}
 	rows = append(rows, s.messageRows()...)
+	rows = append(rows, s.messageActRows()...)
 	rows = append(rows, s.mediaRows()...)
 	rows = append(rows, s.instanceRows()...)
 	rows = append(rows, s.connectionRows()...)
@@ -119,6 +118,7 @@ func (s *Server) messageRows() []Row {
 		Scopes: []auth.Scope{auth.WhatsAppSend}, BodyLimit: mediaLimit, FormLimit: formLimit,
 		Example:  `{"to":"+55 11 91234-5678","text":"Olá"}`,
 		Statuses: []int{http.StatusAccepted, http.StatusOK}, Faults: sendFaults, SpendsMessages: true,
+		Seeds:   SeedsIDs,
 		Handler: handle(s.sendMessage),
 	}
 	toInstance, toOwn := send, send
@@ -165,6 +165,7 @@ func (s *Server) mediaRows() []Row {
 		Faults: []*fault.Fault{
 			media.ErrEmpty, media.ErrURLNotAllowed, media.ErrUnreachable, ErrIdempotencyReused, ErrIdempotencyInProgress,
 		},
+		Seeds:   SeedsIDs,
 		Handler: handle(s.uploadMedia),
 	}, {
 		Method: http.MethodGet, Path: "/v1/media/{id}", OperationID: "getMedia", Tag: "media",
@@ -188,6 +189,7 @@ func (s *Server) instanceRows() []Row {
 		Faults: []*fault.Fault{
 			fault.New(fault.Conflict, "NAME_TAKEN", ""), ErrIdempotencyReused, ErrIdempotencyInProgress,
 		},
+		Seeds:   SeedsIDs,
 		Handler: handle(s.createInstance),
 	}, {
 		Method: http.MethodGet, Path: "/v1/instances", OperationID: "listInstances", Tag: "instances",
@@ -225,31 +227,5 @@ func (s *Server) historyRows() []Row {
 		Description: "Newest first. A locked key sees only its own lineage's requests.",
 		Scopes:      []auth.Scope{auth.LogsRead}, Sees: SeesOwnRequests, Instance: InstanceQuery,
 		Handler: handle(s.listLogs),
-	}}
-}
-
-func (s *Server) sandboxRows() []Row {
-	run := []auth.Scope{auth.SandboxRun}
-	return []Row{{
-		Method: http.MethodGet, Path: "/v1/sandbox/messages", OperationID: "listCarriages", Tag: "sandbox",
-		Summary: "List what the simulated network carried", Scopes: run, Environments: testOnly, Instance: InstanceQuery,
-		Handler: handle(s.listCarriages),
-	}, {
-		Method: http.MethodGet, Path: "/v1/sandbox/clock", OperationID: "getClock", Tag: "sandbox",
-		Summary: "Show the sandbox clock", Scopes: run, Environments: testOnly,
-		Handler: handle(s.getClock),
-	}, {
-		Method: http.MethodPut, Path: "/v1/sandbox/clock", OperationID: "setClock", Tag: "sandbox",
-		Summary: "Set how the sandbox clock runs", Scopes: run, Environments: testOnly, WorkspaceAct: true, BodyLimit: jsonLimit,
-		Example: `{"mode":"frozen"}`,
-		Handler: handle(s.setClock),
-	}, {
-		Method: http.MethodPost, Path: "/v1/sandbox/clock/advance", OperationID: "advanceClock", Tag: "sandbox",
-		Summary:     "Move the sandbox clock",
-		Description: "Answers when all that came due has been done.",
-		Scopes:      run, Environments: testOnly, WorkspaceAct: true, BodyLimit: jsonLimit, Deadline: time.Minute,
-		Example: `{"seconds":3600}`,
-		Faults:  []*fault.Fault{fault.ErrConflict, ErrIdempotencyReused, ErrIdempotencyInProgress},
-		Handler: handle(s.advanceClock),
 	}}
 }

@@ -24,6 +24,7 @@ import (
 type Options struct {
 	Auth        Authenticator
 	Sender      Sender
+	Acts        MessageActs
 	Instances   Instances
 	Connections Connections
 	Numbers     Numbers
@@ -40,6 +41,10 @@ type Options struct {
 	Media       Media
 	Awaiter     Awaiter
 	Clocks      Clocks
+	Controls    SandboxControls
+	Contacts    SandboxContacts
+	Runs        SandboxRuns
+	World       SandboxWorld
 	Idempotency IdempotencyStore
 	Logs        RequestLogger
 	Ready       Readiness
@@ -73,6 +78,7 @@ type Server struct {
 
 	auth        Authenticator
 	sender      Sender
+	acts        MessageActs
 	instances   Instances
 	connections Connections
 	numbers     Numbers
@@ -88,6 +94,10 @@ type Server struct {
 	media       Media
 	awaiter     Awaiter
 	clocks      Clocks
+	controls    SandboxControls
+	contacts    SandboxContacts
+	runs        SandboxRuns
+	testWorld   SandboxWorld
 	idempotency IdempotencyStore
 	logs        RequestLogger
 	ready       Readiness
@@ -141,12 +151,12 @@ const (
 // missing or when a route under /v1 is not a row of the table.
 func New(o Options) (*Server, error) {
 	for name, part := range map[string]any{
-		"Auth": o.Auth, "Sender": o.Sender, "Instances": o.Instances, "Reader": o.Reader, "Media": o.Media,
+		"Auth": o.Auth, "Sender": o.Sender, "Acts": o.Acts, "Instances": o.Instances, "Reader": o.Reader, "Media": o.Media,
 		"Connections": o.Connections, "Numbers": o.Numbers, "Proxies": o.Proxies, "Pacer": o.Pacer, "Links": o.Links,
 		"Streams": o.Streams, "Webhooks": o.Webhooks, "Deliveries": o.Deliveries,
 		"Bulks": o.Bulks, "Steering": o.Steering, "OptOuts": o.OptOuts,
 		"Awaiter": o.Awaiter,
-		"Clocks":  o.Clocks, "Idempotency": o.Idempotency, "Logs": o.Logs, "Ready": o.Ready,
+		"Clocks":  o.Clocks, "Controls": o.Controls, "Contacts": o.Contacts, "Idempotency": o.Idempotency, "Logs": o.Logs, "Ready": o.Ready,
 	} {
 		if part == nil {
 			return nil, fmt.Errorf("gateway: Options.%s is missing", name)
@@ -169,11 +179,12 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		Renderer: NewRenderer(o.Proxies), streaming: o.Streams, webhooks: o.Webhooks, deliveries: o.Deliveries,
-		auth: o.Auth, sender: o.Sender, instances: o.Instances, reader: o.Reader, media: o.Media,
+		auth: o.Auth, sender: o.Sender, acts: o.Acts, instances: o.Instances, reader: o.Reader, media: o.Media,
 		connections: o.Connections, numbers: o.Numbers, pacer: o.Pacer, links: o.Links,
 		misses: newThrottle(missesPerMinute, missesPerMinute), begins: newThrottle(beginsPerMinute, beginsPerMinute),
 		looks:   newThrottle(looksPerMinute, looksPerMinute/4),
 		awaiter: o.Awaiter, clocks: o.Clocks,
+		controls: o.Controls, contacts: o.Contacts, runs: o.Runs, testWorld: o.World,
 		idempotency: o.Idempotency, logs: o.Logs, ready: o.Ready, logger: o.Logger, now: o.Now, clockOf: o.ClockOf,
 		trusted: o.TrustedProxies, version: o.Version,
 		bulks: o.Bulks, steering: o.Steering, optOuts: o.OptOuts, spoolDir: o.SpoolDir, spools: newShares(spoolDisk, spoolShare),

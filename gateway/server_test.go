@@ -151,6 +151,8 @@ func TestServeReturnsWhenItsContextHasEndedBefore(t *testing.T) {
 	}
 	furnish(t, h.world, &options)
 	newBulkShelf(h.world, &options)
+	newActsShelf(h.world, &options)
+	newTestWorld(h.world, &options)
 	server, err := gateway.New(options)
 	if err != nil {
 		t.Fatal(err)

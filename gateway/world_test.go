@@ -371,6 +371,8 @@ type house struct {
 	shelf    *shelf
 	hooks    *webhookShelf
 	bulks    *bulkShelf
+	acts     *actsShelf
+	sandbox  *testWorld
 	spoolDir string
 	ring     *keyStore
 	known    *auth.Directory
@@ -409,6 +411,8 @@ func openOn(t *testing.T, listener net.Listener, change ...func(*gateway.Options
 		Version: "test",
 	}
 	h.hooks, h.bulks = furnish(t, w, &options), newBulkShelf(w, &options)
+	h.acts = newActsShelf(w, &options)
+	h.sandbox = newTestWorld(w, &options)
 	h.spoolDir = t.TempDir()
 	options.SpoolDir = h.spoolDir
 	for _, f := range change {

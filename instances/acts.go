@@ -76,7 +76,7 @@ func (m *Manager) act(ctx context.Context, t messaging.Tenancy, id string, decid
 	if err != nil {
 		return i, err
 	}
-	now := m.o.Now(t).UTC().Truncate(time.Microsecond)
+	now := m.o.Now(t, i.ID).UTC().Truncate(time.Microsecond)
 	return m.change(ctx, i, func(i *messaging.Instance) error {
 		if err := decide(i); err != nil {
 			return err

@@ -4,6 +4,7 @@ import "portaria/messaging"
 
 // Draft is an instance as its owner asks for it.
 type Draft struct {
+	ID       string // empty: one is drawn
 	Name     string
 	Metadata []byte // a JSON object, or nil
 	Settings []byte // a JSON object, or nil

@@ -208,7 +208,7 @@ func TestEveryAskHasATimeOfItsOwn(t *testing.T) {
 	w := newLiveWorld(t, "sqlite")
 	i := w.linked("one", messaging.InstanceConnected)
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	m := instances.NewManager(instances.Options{Store: w.store, Now: func(messaging.Tenancy) time.Time { return noon }})
+	m := instances.NewManager(instances.Options{Store: w.store, Now: func(messaging.Tenancy, string) time.Time { return noon }})
 	for n := range 3 {
 		got, err := m.Restart(t.Context(), w.tenancy, i.ID)
 		if want := noon.Add(time.Duration(n) * time.Microsecond); err != nil || !got.AskedAt.Equal(want) {

@@ -66,7 +66,7 @@ type Options struct {
 	// Drain cancels what waits for an instance that goes away. It may be called
 	// again for the same instance.
 	Drain  func(ctx context.Context, i messaging.Instance) error
-	Now    func(messaging.Tenancy) time.Time
+	Now    func(t messaging.Tenancy, instanceID string) time.Time
 	Logger *slog.Logger
 }
 

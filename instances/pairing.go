@@ -66,7 +66,7 @@ func (m *Manager) pairingNow(ctx context.Context, t messaging.Tenancy, id string
 		return p, errNoCode
 	case err != nil:
 		return p, fmt.Errorf("pairing of %s: %w", i.ID, err)
-	case !p.ExpiresAt.After(m.o.Now(t)), (p.Code != "") != (i.PairPhone != ""): // of an earlier ask
+	case !p.ExpiresAt.After(m.o.Now(t, i.ID)), (p.Code != "") != (i.PairPhone != ""): // of an earlier ask
 		return messaging.Pairing{}, errNoCode
 	}
 	return p, nil

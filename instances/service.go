@@ -1,6 +1,7 @@
 package instances
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,9 +82,9 @@ func (m *Manager) Create(ctx context.Context, t messaging.Tenancy, draft Draft) 
 	if err := m.o.Proxies.Admit(ctx, t.Environment(), draft.Settings); err != nil {
 		return messaging.Instance{}, err
 	}
-	now := m.o.Now(t).UTC().Truncate(time.Microsecond)
+	now := m.o.Now(t, draft.ID).UTC().Truncate(time.Microsecond)
 	i := messaging.Instance{
-		ID: messaging.NewID(messaging.InstancePrefix, now), WorkspaceID: t.Workspace(), Environment: t.Environment(), Name: draft.Name,
+		ID: cmp.Or(draft.ID, messaging.DrawID(ctx, messaging.InstancePrefix, now)), WorkspaceID: t.Workspace(), Environment: t.Environment(), Name: draft.Name,
 		Driver: messaging.DriverWhatsApp, Desired: messaging.DesiredDisconnected, State: messaging.InstanceCreated,
 		StateSince: now, Metadata: object(draft.Metadata), CreatedAt: now,
 	}
@@ -95,7 +96,7 @@ func (m *Manager) Create(ctx context.Context, t messaging.Tenancy, draft Draft) 
 	if t.Environment() == messaging.Test {
 		i.Driver = messaging.DriverSandbox
 		if !draft.Unpaired {
-			i.Desired, i.State, i.Phone = messaging.DesiredConnected, messaging.InstanceConnected, messaging.NewSandboxPhone()
+			i.Desired, i.State, i.Phone = messaging.DesiredConnected, messaging.InstanceConnected, messaging.DrawSandboxPhone(ctx)
 			i.LinkedID = i.Phone
 		}
 	}
@@ -143,7 +144,7 @@ func (m *Manager) Delete(ctx context.Context, t messaging.Tenancy, id string) (m
 	if i.Environment == messaging.Live && i.Linked() {
 		m.unlink(ctx, t, i)
 	}
-	i.Desired, i.StateSince = messaging.DesiredDisconnected, m.o.Now(t).UTC().Truncate(time.Microsecond)
+	i.Desired, i.StateSince = messaging.DesiredDisconnected, m.o.Now(t, i.ID).UTC().Truncate(time.Microsecond)
 	if err := m.o.Store.DeleteInstance(ctx, i); err != nil {
 		return i, err
 	}

@@ -119,7 +119,7 @@ func newFleet(n int) *fleet {
 		f.byID[i.ID] = since
 	}
 	f.manager = instances.NewManager(instances.Options{
-		Store: f.book, Reporter: f.book, Live: f.phones, Now: func(messaging.Tenancy) time.Time { return time.Now() },
+		Store: f.book, Reporter: f.book, Live: f.phones, Now: func(messaging.Tenancy, string) time.Time { return time.Now() },
 	})
 	f.book.observe = f.manager.Observe
 	return f

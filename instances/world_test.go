@@ -79,7 +79,7 @@ func (w *world) proxies() *proxy.Book {
 }
 
 // now moves on whenever it is asked, so that ids sort by their creation.
-func (w *world) now(messaging.Tenancy) time.Time {
+func (w *world) now(messaging.Tenancy, string) time.Time {
 	return time.Now().Add(time.Duration(w.asked.Add(1)) * time.Millisecond)
 }
 

@@ -15,7 +15,7 @@ import (
 // Faults: ErrInvalidRecipient, ErrSandboxRecipient, fault.ErrShuttingDown, and
 // what the store answers to a claim that another request won.
 func (d *Dispatcher) Accept(ctx context.Context, draft Draft) (messaging.Message, error) {
-	m, err := d.message(&draft)
+	m, err := d.message(ctx, &draft)
 	if err != nil {
 		return messaging.Message{}, err
 	}
@@ -32,7 +32,7 @@ func (d *Dispatcher) Accept(ctx context.Context, draft Draft) (messaging.Message
 }
 
 // message makes the message that a draft asks for.
-func (d *Dispatcher) message(draft *Draft) (messaging.Message, error) {
+func (d *Dispatcher) message(ctx context.Context, draft *Draft) (messaging.Message, error) {
 	to, err := ParseRecipient(draft.To)
 	if err != nil {
 		return messaging.Message{}, err
@@ -47,9 +47,9 @@ func (d *Dispatcher) message(draft *Draft) (messaging.Message, error) {
 	lane := LaneRef{WorkspaceID: draft.Tenancy.Workspace(), Environment: env, InstanceID: draft.Instance.ID}
 	now := d.clocks(lane).Now().Truncate(time.Microsecond)
 	m := messaging.Message{
-		ID: d.ids.Next(messaging.MessagePrefix, time.Now()), WorkspaceID: lane.WorkspaceID, Environment: env,
+		ID: d.ids.Draw(ctx, messaging.MessagePrefix, time.Now()), WorkspaceID: lane.WorkspaceID, Environment: env,
 		InstanceID: lane.InstanceID, Direction: messaging.Outbound, Peer: to, Content: draft.Content, Metadata: draft.Metadata,
-		Priority: draft.Priority, WAMessageID: messaging.NewWAMessageID(), KeyID: draft.KeyID, Lineage: draft.Lineage,
+		Priority: draft.Priority, WAMessageID: messaging.DrawWAMessageID(ctx), KeyID: draft.KeyID, Lineage: draft.Lineage,
 		Sandbox: draft.Sandbox, CreatedAt: now, State: messaging.State{Status: messaging.StatusQueued},
 	}
 	if draft.SendAt.After(now) {

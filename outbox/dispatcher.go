@@ -133,6 +133,21 @@ func (d *Dispatcher) Idle(ctx context.Context, workspace string) error {
 	})
 }
 
+// IdleLane waits until the lane of an instance has no work in hand.
+func (d *Dispatcher) IdleLane(ctx context.Context, instanceID string) error {
+	d.mu.Lock()
+	l := d.lanes[instanceID]
+	d.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	return d.await(ctx, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return !l.running
+	})
+}
+
 // await waits until met is true. It looks again whenever a lane has come to
 // rest.
 func (d *Dispatcher) await(ctx context.Context, met func() bool) error {

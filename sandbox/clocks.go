@@ -80,6 +80,18 @@ func (s *Clocks) For(workspace string) messaging.Clock {
 	return c
 }
 
+// Peek returns the time that a workspace's clock shows, if it is known without
+// asking the store. It does not block.
+func (s *Clocks) Peek(workspace string) (now time.Time, ok bool) {
+	s.mu.Lock()
+	c := s.byWorkspace[workspace]
+	s.mu.Unlock()
+	if c == nil || !c.isLoaded() {
+		return now, false
+	}
+	return c.Now(), true
+}
+
 // Show returns a workspace's clock as it stands.
 func (s *Clocks) Show(ctx context.Context, workspace string) (ClockState, error) {
 	c := s.clock(workspace)

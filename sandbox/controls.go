@@ -128,3 +128,11 @@ func (d *Driver) changeOf(facts *messaging.Instance, state messaging.InstanceSta
 		Type: messaging.InstanceEvent(state), State: state, Reason: reason, At: d.clocks.Of(facts.WorkspaceID, facts.ID).Now(),
 	}
 }
+
+// Revived is the record that connects an instance as it was when it was made,
+// with the number that it had.
+func (d *Driver) Revived(facts *messaging.Instance) messaging.InstanceChange {
+	change := d.changeOf(facts, messaging.InstanceConnected, "")
+	change.Done, change.Linked = facts.AskedAt, &messaging.Link{ID: facts.Phone, Phone: facts.Phone}
+	return change
+}

@@ -60,7 +60,7 @@ func (r *rehearsal) start() {
 	must(err)
 	r.manager = instances.NewManager(instances.Options{
 		Store: r.store, Pairings: r.store, Reporter: r.store, Test: r.driver,
-		Now: func(t messaging.Tenancy) time.Time { return r.clocks.For(t.Workspace()).Now() },
+		Now: func(t messaging.Tenancy, _ string) time.Time { return r.clocks.For(t.Workspace()).Now() },
 		Relinked: func(_ context.Context, i messaging.Instance) error {
 			r.relinked <- i.Phone
 			return nil
@@ -307,7 +307,7 @@ func TestAnActOutlivesTheProcess(t *testing.T) {
 	i := r.create(false)
 	r.advance(0)
 	r.stop()
-	command := instances.NewManager(instances.Options{Store: r.store, Now: func(messaging.Tenancy) time.Time { return time.Now() }})
+	command := instances.NewManager(instances.Options{Store: r.store, Now: func(messaging.Tenancy, string) time.Time { return time.Now() }})
 	if _, err := command.Restart(t.Context(), r.tenancy, "one"); err != nil {
 		t.Fatal(err)
 	}

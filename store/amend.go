@@ -117,13 +117,17 @@ const (
 )
 
 // written finds a message by its WhatsApp id if its author is who acts on it;
-// nil when there is none. Without an author, the act was done on the instance's
-// own phone, and the message is one of ours; only live instances have a phone.
+// nil when there is none. Without an author, the act was done by us or on the
+// instance's own phone, and the message is one of ours.
 func (r *recording) written(
 	ctx context.Context, workspace string, env messaging.Environment, instance, waID string, by author,
 ) (*written, error) {
 	text := selectReceived
-	if by.WAID == "" {
+	switch {
+	case by.WAID != "":
+	case env == messaging.Test:
+		text = selectCarried
+	default:
 		text = selectSent
 	}
 	found, err := r.b.query(ctx, text, instance, waID)

@@ -29,8 +29,12 @@ type queuedWorld struct {
 
 func newQueuedWorld(t *testing.T, s *store.Store) *queuedWorld {
 	t.Helper()
+	return queuedWorldOf(t, s, storetest.Workspace(t, s, "w"))
+}
+
+func queuedWorldOf(t *testing.T, s *store.Store, tenancy messaging.Tenancy) *queuedWorld {
+	t.Helper()
 	s.DeliverAs("me")
-	tenancy := storetest.Workspace(t, s, "w")
 	w := &queuedWorld{s: s, tenancy: tenancy, instance: storetest.Instance(t, s, tenancy, "one")}
 	w.endpoint = storetest.Endpoint(t, s, tenancy, func(e *webhooks.Endpoint) { e.Events = []string{"call.received"} })
 	return w

@@ -116,7 +116,7 @@ func TestEventsGoWhenEverybodyHasHadThem(t *testing.T) {
 			o := storetest.Options(t, engine)
 			o.EventRetention = 10 * day
 			s := storetest.Open(t, o)
-			w, now := newQueuedWorld(t, s), time.Now()
+			w, now := queuedWorldOf(t, s, liveOf(storetest.Workspace(t, s, "w"))), time.Now()
 			world := worldOf(w.tenancy)
 			change(t, o, `UPDATE events SET occurred_at = `+micros(now.Add(-15*day)))
 			all := w.calls(t, 3, now.Add(-15*day))       // 2 to 4
@@ -159,11 +159,16 @@ func TestEventsGoWhenEverybodyHasHadThem(t *testing.T) {
 	}
 }
 
-// A retention that nobody has set is 30 days.
+// liveOf is the live world of a workspace.
+func liveOf(t messaging.Tenancy) messaging.Tenancy {
+	return messaging.NewTenancy(t.Workspace(), messaging.Live, messaging.AllInstances())
+}
+
+// A retention that nobody has set is 30 days for live events.
 func TestEventsAreKeptForThirtyDays(t *testing.T) {
 	const day = 24 * time.Hour
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		tenancy := storetest.Workspace(t, s, "w")
+		tenancy := liveOf(storetest.Workspace(t, s, "w"))
 		storetest.Instance(t, s, tenancy, "one")
 		for _, c := range []struct {
 			age  time.Duration

@@ -52,6 +52,8 @@ type Store struct {
 	observer   func(messaging.Instance)
 	queued     func(webhookIDs []string)
 	keyword    func(*messaging.Message) (string, bool)
+	testNow    func(workspace string) (time.Time, bool)
+	mediaGone  func(ids []string)
 	heads      map[tenancyKey]int64 // the last sequences, as far as known; guarded by writing
 	routes     routes
 	deliveries messaging.IDSource

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // How long rows are kept that nobody asks for by id.
@@ -35,8 +33,8 @@ const (
 // Sweep deletes what has outlived its promise at now: answers kept for
 // Idempotency-Key after 24 hours, api_logs after 30 days, and after 7 days those
 // that belong to no workspace, pairing links that have ended, deliveries after 30
-// days, endpoints 30 days after they were deleted, and events after
-// Options.EventRetention.
+// days, endpoints 30 days after they were deleted, events after
+// Options.EventRetention, and what happened in test worlds after 7 days.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	return (&sweeper{store: s}).sweep(ctx, now)
 }
@@ -67,7 +65,10 @@ func (w *sweeper) sweep(ctx context.Context, now time.Time) error {
 	if err := w.sweepWebhooks(ctx, now); err != nil {
 		return err
 	}
-	return w.sweepEvents(ctx, now)
+	if err := w.sweepEvents(ctx, now); err != nil {
+		return err
+	}
+	return w.sweepSandbox(ctx, now)
 }
 
 // sweepStrangers goes on where it last ended, up to the first row that is
@@ -96,14 +97,7 @@ func (w *sweeper) sweepStrangers(ctx context.Context, before int64) error {
 // delete runs one statement in a transaction of its own and returns how many
 // rows it deleted.
 func (w *sweeper) delete(ctx context.Context, query string, args ...any) (n int64, err error) {
-	err = w.store.inWriteTx(ctx, func(tx *sqlx.Tx) error {
-		res, err := tx.ExecContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		n, err = res.RowsAffected()
-		return err
-	})
+	n, err = w.store.deleteSome(ctx, query, args...)
 	if err != nil {
 		return n, fmt.Errorf("sweep: %w", err)
 	}

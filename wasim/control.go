@@ -46,13 +46,15 @@ func (s *Server) ControlHandler() http.Handler {
 	mux.Handle("POST /type-code", control(maxControlBody, s.controlTypeCode))
 	mux.Handle("POST /inbound", control(maxControlFile, s.controlInbound))
 	mux.Handle("GET /messages", control(0, s.controlMessages))
+	mux.Handle("GET /typing", control(0, s.controlTyping))
+	mux.Handle("GET /sent", control(0, s.controlSent))
 	mux.Handle("GET /contacts/{number}", control(0, s.controlContact))
 	mux.Handle("POST /contacts/{number}", control(maxControlBody, s.controlSetContact))
 	mux.Handle("GET /faults", control(0, s.controlFaults))
 	mux.Handle("POST /faults", control(maxControlBody, s.controlInject))
 	mux.Handle("DELETE /faults", control(0, s.controlClear))
 	mux.Handle("POST /restart", control(0, s.controlRestart))
-	for _, path := range []string{"/health", "/scan", "/type-code", "/inbound", "/messages", "/contacts/{number}", "/faults", "/restart"} {
+	for _, path := range []string{"/health", "/scan", "/type-code", "/inbound", "/messages", "/typing", "/sent", "/contacts/{number}", "/faults", "/restart"} {
 		mux.Handle(path, refusing(errControlMethod))
 	}
 	mux.Handle("/", refusing(errControlPath))

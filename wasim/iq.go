@@ -39,7 +39,7 @@ func stanzaTable() map[string]stanzaHandler {
 		"receipt":   (*conn).onReceipt,
 		"ack":       (*conn).onAck,
 		"presence":  ignore,
-		"chatstate": ignore,
+		"chatstate": (*conn).onChatState,
 		"ib":        ignore,
 		"call":      (*conn).onCall,
 	}

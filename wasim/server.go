@@ -67,6 +67,7 @@ type Server struct {
 
 	calls  calls
 	groups groupBook
+	typing typingLog
 
 	state *stateFile // nil without Options.StateFile
 

@@ -23,6 +23,7 @@ import (
 	"portaria/outbox"
 	"portaria/outbox/bulk"
 	"portaria/sandbox"
+	"portaria/sandbox/runs"
 	"portaria/store"
 )
 
@@ -37,6 +38,7 @@ type app struct {
 	manager   *instances.Manager
 	outbox    *outbox.Dispatcher
 	bulks     *bulk.Service
+	runs      *runs.Service
 	directory *auth.Directory
 	keys      *auth.Keys
 	logs      *store.LogBook
@@ -93,14 +95,18 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		Relinked: func(ctx context.Context, i messaging.Instance) error {
 			return a.outbox.Fail(ctx, laneOf(i), i.RelinkedPlace, outbox.ErrOtherNumber())
 		},
-		Now: func(t messaging.Tenancy) time.Time { return a.clockOf(t).Now() },
+		Now: func(t messaging.Tenancy, id string) time.Time {
+			return a.instanceClock(t.Workspace(), t.Environment(), id).Now()
+		},
 	})
 	a.newOutbox(o)
 	a.newBulks(o)
+	a.newRuns(o)
 	if err := a.newSinks(o); err != nil {
 		return nil, err
 	}
 	s.Tell(a.tell)
+	s.TestNow(a.clocks.Peek)
 	s.TellInstances(a.manager.Observe)
 	if a.directory, err = auth.New(auth.Options{Store: s, Logger: o.log}); err != nil {
 		return nil, err
@@ -109,9 +115,10 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		return nil, err
 	}
 	a.server, err = gateway.New(gateway.Options{
-		Auth: a.directory, Sender: a.outbox, Instances: a.manager, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
+		Auth: a.directory, Sender: a.outbox, Acts: a.messageActs(), Instances: a.manager, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
 		Connections: a.manager, Numbers: a.manager, Proxies: a.proxies, Pacer: a.outbox, Links: pairlink.New(s, nil), PublicURL: o.publicURL,
 		Bulks: a.bulks, Steering: a.bulks, OptOuts: optOuts{s, a.bulks},
+		Controls: a.sandbox, Contacts: a.sandbox,
 		Streams: a.sinks.hub, Webhooks: a.sinks.endpoints, Deliveries: a.sinks.endpoints,
 		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
 		TrustedProxies: o.trustedProxies, Version: version(), Secret: o.secretKey, SpoolDir: o.spoolDir,
@@ -123,10 +130,20 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 func (a *app) newOutbox(o appOptions) {
 	a.outbox = outbox.New(outbox.Options{
 		Store: a.store, Reporter: a.store, Channels: a.manager, Logger: o.log, Refuses: sandbox.RefusesAtOnce,
-		Clocks: func(ref outbox.LaneRef) messaging.Clock { return a.clock(ref.WorkspaceID, ref.Environment) },
+		Clocks: func(ref outbox.LaneRef) messaging.Clock {
+			return a.instanceClock(ref.WorkspaceID, ref.Environment, ref.InstanceID)
+		},
 		Instance: func(ctx context.Context, ref outbox.LaneRef) (messaging.Instance, error) {
 			return a.manager.Resolve(ctx, messaging.NewTenancy(ref.WorkspaceID, ref.Environment, messaging.AllInstances()), ref.InstanceID)
 		},
+	})
+}
+
+// messageActs makes what does with messages what is no sending.
+func (a *app) messageActs() *instances.MessageActs {
+	return instances.NewMessageActs(instances.MessageActsOptions{
+		Channels: a.manager, Messages: a.store, Reporter: a.store,
+		Now: func(t messaging.Tenancy) time.Time { return a.clockOf(t).Now() },
 	})
 }
 
@@ -142,6 +159,15 @@ func (a *app) clockOf(t messaging.Tenancy) messaging.Clock {
 func (a *app) clock(workspace string, env messaging.Environment) messaging.Clock {
 	if env == messaging.Test {
 		return a.clocks.For(workspace)
+	}
+	return machineClock{}
+}
+
+// instanceClock returns an instance's clock: its world's, but for a test instance
+// that is in a run.
+func (a *app) instanceClock(workspace string, env messaging.Environment, instance string) messaging.Clock {
+	if env == messaging.Test {
+		return a.clocks.Of(workspace, instance)
 	}
 	return machineClock{}
 }
@@ -200,6 +226,9 @@ func (a *app) recover(ctx context.Context) error {
 		return fmt.Errorf("recover outbox: %w", err)
 	}
 	a.bulks.Start()
+	if err := a.runs.Recover(ctx); err != nil {
+		return fmt.Errorf("recover runs: %w", err)
+	}
 	return nil
 }
 

@@ -23,6 +23,12 @@ type toldError string
 // Error implements error.
 func (e toldError) Error() string { return string(e) }
 
+// toldUsage is a toldError that ends a command with exitUsage.
+type toldUsage string
+
+// Error implements error.
+func (e toldUsage) Error() string { return string(e) }
+
 // failure is what a command says when it fails; it is also the JSON document
 // of a command that was asked for one.
 type failure struct {
@@ -42,6 +48,10 @@ func fail(io streams, asJSON bool, err error) int {
 			fmt.Fprintln(io.err, "portaria:", told)
 		}
 		return exitFailed
+	}
+	if told, ok := errors.AsType[toldUsage](err); ok {
+		fmt.Fprintln(io.err, "portaria:", told)
+		return exitUsage
 	}
 	f := describe(err)
 	fmt.Fprintf(io.err, "portaria: %s (%s)\n", f.Message, f.Code)

@@ -77,7 +77,7 @@ func managerBeside(s filling, log *slog.Logger) (m *instances.Manager, done func
 	if err != nil {
 		return nil, nil, err
 	}
-	m = instances.NewManager(instances.Options{Store: s, Logger: log, Now: func(t messaging.Tenancy) time.Time {
+	m = instances.NewManager(instances.Options{Store: s, Logger: log, Now: func(t messaging.Tenancy, _ string) time.Time {
 		if t.Environment() == messaging.Test {
 			return clocks.For(t.Workspace()).Now()
 		}

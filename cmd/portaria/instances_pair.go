@@ -31,7 +31,7 @@ type instancesPairCmd struct {
 	Link      bool      `xor:"how" help:"Make a one-time page for the phone's owner instead, and come back at once."`
 	PIN       bool      `name:"pin" help:"With --link: draw a PIN of six digits that the page asks for."`
 	Expires   *duration `help:"With --link: how long it works, 1m to 24h (default: 15m)." placeholder:"DURATION"`
-	PublicURL string    `help:"With --link: address under which people reach the server." default:"http://127.0.0.1:8080" env:"PORTARIA_PUBLIC_URL" placeholder:"URL"`
+	PublicURL string    `help:"With --link, and for test instances: address under which people reach the server." default:"http://127.0.0.1:8080" env:"PORTARIA_PUBLIC_URL" placeholder:"URL"`
 }
 
 // Help implements kong.HelpProvider.
@@ -62,12 +62,16 @@ func (cmd *instancesPairCmd) Run(ctx context.Context, c *Config, io streams) err
 		}
 		digits = address.Phone()
 	}
+	base, err := serverURL("--public-url", cmd.PublicURL)
+	if err != nil {
+		return err
+	}
 	return cmd.withManager(ctx, c, io, func(s *store.Store, m *instances.Manager, t messaging.Tenancy, i messaging.Instance) error {
 		i, err := m.Connect(ctx, t, i.ID, digits)
 		if err != nil {
 			return err
 		}
-		p := pairing{store: s, instance: i, phone: digits, screen: newScreen(io, c.JSON)}
+		p := pairing{store: s, instance: i, phone: digits, base: base, screen: newScreen(io, c.JSON)}
 		if err := p.follow(ctx); err != nil {
 			return err
 		}
@@ -87,6 +91,7 @@ type pairing struct {
 	store    *store.Store
 	instance messaging.Instance
 	phone    string // empty: by QR
+	base     string // address of the server, for links
 	screen   *screen
 	begun    bool // a server has taken it up
 }
@@ -152,13 +157,14 @@ func (p *pairing) show(ctx context.Context) error {
 	case err != nil:
 		return err
 	case p.phone != "" && code.Code != "":
-		return p.screen.show("On the phone: WhatsApp, Linked devices, Link a device, Link with phone number instead.\n\n    " + code.Code + "\n")
+		return p.screen.show(p.typed(code.Code))
 	case p.phone == "" && code.QR != "":
-		drawn, err := qrcode.New(code.QR)
+		shown, below := p.scanned(code.QR)
+		drawn, err := qrcode.New(shown)
 		if err != nil {
 			return err
 		}
-		return p.screen.show(p.screen.bright(drawn.Blocks()) + "On the phone: WhatsApp, Linked devices, Link a device. Then scan this code; it changes now and then.\n")
+		return p.screen.show(p.screen.bright(drawn.Blocks()) + below)
 	default:
 		return nil
 	}

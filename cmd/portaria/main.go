@@ -42,6 +42,7 @@ type cli struct {
 	Send       sendCmd       `cmd:"" help:"Send a message through the HTTP API."`
 	Bulk       bulkCmd       `cmd:"" help:"Send a message to every row of a file, and watch it."`
 	Listen     listenCmd     `cmd:"" help:"Show events as they happen, forward them to a local program, or receive webhooks."`
+	Sandbox    sandboxCmd    `cmd:"" help:"Play the phone, the contacts and the network of test instances, or whole scripts."`
 	Wasim      wasimCmd      `cmd:"" help:"Rehearse without a phone, on a simulated WhatsApp."`
 	Doctor     doctorCmd     `cmd:"" help:"Check configuration, data, database, clock and disk, and say what to mend."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

@@ -89,6 +89,7 @@ func (a *app) tell(committed store.Committed) {
 	a.pulse.tell(committed)
 	a.journal.Tell(committed)
 	a.bulks.Tell(committed)
+	a.runs.Tell(committed)
 	for _, sink := range a.sinks.all {
 		sink.Tell(committed)
 	}

@@ -27,6 +27,9 @@ type Fixture interface {
 	// Foreign returns the id of an instance and of a message of another
 	// workspace.
 	Foreign(t *testing.T, environment messaging.Environment) (instanceID, messageID string)
+	// Inbound records a message of a contact to an instance of the fixture's
+	// workspace and returns its id.
+	Inbound(t *testing.T, environment messaging.Environment, instanceID string) (messageID string)
 }
 
 // Matrix tries every route with every kind of principal, and expects what

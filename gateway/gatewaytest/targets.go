@@ -39,8 +39,13 @@ func (m *matrix) target(t *testing.T, row gateway.Row, env messaging.Environment
 	if strings.Contains(row.Path, "{id}") {
 		made.message = m.message(t, env, made.instance)
 	}
-	if row.OperationID == "getMedia" {
+	switch row.OperationID {
+	case "getMedia":
 		made.message = m.media(t, env, made.instance)
+	case "editMessage", "revokeMessage":
+		made.message = m.sent(t, env, made.instance)
+	case "markMessagesRead":
+		made.message = m.fixture.Inbound(t, env, made.instance)
 	}
 	return made
 }
@@ -56,7 +61,7 @@ func (target target) request(row gateway.Row, token string) Request {
 	}
 	r := Request{Method: row.Method, Path: path, Token: token}
 	if row.BodyLimit > 0 {
-		r.Body = strings.NewReplacer("NAME", freshName(), "INSTANCE", target.instance).Replace(bodyOf(row))
+		r.Body = strings.NewReplacer("NAME", freshName(), "INSTANCE", target.instance, "MESSAGE", target.message).Replace(bodyOf(row))
 	}
 	return r
 }
@@ -86,6 +91,10 @@ func bodyOf(row gateway.Row) string {
 		return `{"seconds":0}`
 	case "cancelMessage", "connectInstance", "disconnectInstance", "restartInstance", "logoutInstance":
 		return `{}`
+	case "scanCode", "dropConnection", "reconnectInstance", "removeDevice", "banInstance":
+		return `{}`
+	case "receiveMessage":
+		return `{"from":"+5511912345678","text":"Olá"}`
 	case "createPairingCode":
 		return `{"phone":"+5511912345678"}`
 	case "createPairingLink":
@@ -108,6 +117,12 @@ func bodyOf(row gateway.Row) string {
 		return `{}`
 	case "createOptOut":
 		return `{"to":"` + optedOut + `","instance_id":"INSTANCE"}`
+	case "editMessage":
+		return `{"text":"Olá, Ana"}`
+	case "showTyping":
+		return `{"to":"+5511912345678","state":"typing"}`
+	case "markMessagesRead":
+		return `{"message_ids":["MESSAGE"]}`
 	case "checkNumbers":
 		return `{"numbers":["+5511912345678"]}`
 	default:
@@ -140,23 +155,37 @@ func (m *matrix) instance(t *testing.T, env messaging.Environment) string {
 }
 
 // instanceFor makes an instance that a row succeeds on: those about pairing want
-// one without a phone, and the QR one that is being paired.
+// one without a phone, the QR and the scan one that is being paired, and a
+// reconnection one whose connection is lost.
 func (m *matrix) instanceFor(t *testing.T, row gateway.Row, env messaging.Environment) string {
 	t.Helper()
 	switch row.OperationID {
-	case "getPairingQR", "createPairingCode", "createPairingLink":
+	case "createPairingCode", "createPairingLink":
+		return m.unpaired(t, env)
+	case "getPairingQR", "scanCode":
+		id := m.unpaired(t, env)
+		m.client.Expect(t, Request{
+			Method: http.MethodPost, Path: "/v1/instances/" + id + "/connect", Token: m.operator(t, env),
+		}, http.StatusAccepted, "")
+		return id
+	case "reconnectInstance":
+		id := m.instance(t, env)
+		m.client.Expect(t, Request{
+			Method: http.MethodPost, Path: "/v1/sandbox/instances/" + id + "/drop", Token: m.operator(t, env),
+		}, http.StatusOK, "")
+		return id
 	default:
 		return m.instance(t, env)
 	}
-	token := m.operator(t, env)
-	id := m.create(t, Request{
-		Method: http.MethodPost, Path: "/v1/instances", Token: token,
+}
+
+// unpaired makes an instance without a phone.
+func (m *matrix) unpaired(t *testing.T, env messaging.Environment) string {
+	t.Helper()
+	return m.create(t, Request{
+		Method: http.MethodPost, Path: "/v1/instances", Token: m.operator(t, env),
 		Body: `{"name":"` + freshName() + `","sandbox":{"paired":false}}`,
 	}, http.StatusCreated)
-	if row.OperationID == "getPairingQR" {
-		m.client.Expect(t, Request{Method: http.MethodPost, Path: "/v1/instances/" + id + "/connect", Token: token}, http.StatusAccepted, "")
-	}
-	return id
 }
 
 // message makes a message that waits for a year, so that it can be canceled.
@@ -167,6 +196,21 @@ func (m *matrix) message(t *testing.T, env messaging.Environment, instance strin
 		Method: http.MethodPost, Path: "/v1/instances/" + instance + "/messages", Token: m.operator(t, env),
 		Body: `{"to":"+5511912345678","text":"Olá","send_at":"` + later + `"}`,
 	}, http.StatusAccepted)
+}
+
+// sent makes a message that the network has; a fixture without a network may
+// answer that it waits.
+func (m *matrix) sent(t *testing.T, env messaging.Environment, instance string) string {
+	t.Helper()
+	answer := m.client.Do(t, Request{
+		Method: http.MethodPost, Path: "/v1/instances/" + instance + "/messages?wait=sent&timeout=30s", Token: m.operator(t, env),
+		Body: `{"to":"+5511912345678","text":"Olá"}`,
+	})
+	var made struct{ Data struct{ ID string } }
+	if err := json.Unmarshal(answer.Body, &made); err != nil || made.Data.ID == "" {
+		t.Fatalf("send: %d, %s", answer.Status, answer.Body)
+	}
+	return made.Data.ID
 }
 
 // slowBulk is a bulk that runs for longer than any test: its second recipient is

@@ -36,7 +36,7 @@ func (c *channel) compose(ctx context.Context, l *link, p *person, m *messaging.
 		if r.Message.FromMe {
 			author = types.EmptyJID
 		}
-		return l.client.BuildReaction(p.to, author, r.Message.WAMessageID, r.Emoji), nil
+		return l.client.BuildReaction(p.chat(), author, r.Message.WAMessageID, r.Emoji), nil
 	case content.Media != nil:
 		file, err := c.upload(ctx, l, content.Kind, content.Media)
 		if err != nil {

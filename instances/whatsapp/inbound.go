@@ -84,7 +84,11 @@ func (c *channel) amendment(e *events.Message, from messaging.Address) (messagin
 			WAMessageID: id, Author: from, AuthorLID: lidOf(e), At: e.Info.Timestamp.UTC(),
 		}, true
 	case waE2E.ProtocolMessage_MESSAGE_EDIT:
-		content, _, ok := contentOf(p.GetEditedMessage())
+		edited := p.GetEditedMessage()
+		if inside := edited.GetDocumentWithCaptionMessage().GetMessage(); inside != nil {
+			edited = inside
+		}
+		content, _, ok := contentOf(edited)
 		if !ok {
 			return nil, true
 		}

@@ -139,17 +139,23 @@ func (s *sending) untried(ctx context.Context, m *messaging.Outgoing, err error)
 
 // carry hands one message to WhatsApp and waits for the acknowledgement.
 func (s *sending) carry(ctx context.Context, p *person, m *messaging.Outgoing, message *waE2E.Message) error {
+	began := time.Now()
+	err := s.hand(ctx, p, m.WAMessageID, message)
+	if err == nil {
+		s.pulse.note(time.Since(began))
+	}
+	return err
+}
+
+// hand hands WhatsApp something under an id and waits for the acknowledgement.
+func (s *sending) hand(ctx context.Context, p *person, waID string, message *waE2E.Message) error {
 	// When the connection drops, whatsmeow sends the same frame with the next
 	// one, and then waits without a limit of its own.
 	ctx, cancel := context.WithTimeout(ctx, 2*s.timing.Ack+s.timing.Ping)
 	defer cancel()
 	ctx, way := s.link.keeper.carry(ctx, p.guarded())
 	defer way.release()
-	began := time.Now()
-	_, err := s.link.client.SendMessage(ctx, p.to, message, whatsmeow.SendRequestExtra{ID: m.WAMessageID, Timeout: s.timing.Ack})
-	if err == nil {
-		s.pulse.note(time.Since(began))
-	}
+	_, err := s.link.client.SendMessage(ctx, p.to, message, whatsmeow.SendRequestExtra{ID: waID, Timeout: s.timing.Ack})
 	return err
 }
 

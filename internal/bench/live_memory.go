@@ -77,7 +77,7 @@ func (h *liveHouse) wire(ctx context.Context, o store.Options, addr string) erro
 	}
 	h.manager = instances.NewManager(instances.Options{
 		Store: s, Pairings: s, Reporter: s, Live: driver, Connected: func(id string) { h.outbox.Wake(id) },
-		Now: func(messaging.Tenancy) time.Time { return time.Now().UTC() },
+		Now: func(messaging.Tenancy, string) time.Time { return time.Now().UTC() },
 	})
 	h.outbox = outbox.New(outbox.Options{
 		Store: s, Reporter: s, Channels: h.manager, Refuses: sandbox.RefusesAtOnce,

@@ -137,7 +137,7 @@ func (h *house) wire() (err error) {
 	}
 	h.manager = instances.NewManager(instances.Options{
 		Store: s, Test: h.sandbox, Connected: func(id string) { h.outbox.Wake(id) },
-		Now: func(t messaging.Tenancy) time.Time { return h.clocks.For(t.Workspace()).Now() },
+		Now: func(t messaging.Tenancy, _ string) time.Time { return h.clocks.For(t.Workspace()).Now() },
 	})
 	h.outbox = outbox.New(outbox.Options{
 		Store: s, Reporter: s, Channels: h.manager, Refuses: sandbox.RefusesAtOnce,

@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -158,4 +159,22 @@ func (r *run) quietUntil(end time.Time) {
 
 func conflict(b *messaging.Bulk) error {
 	return fault.ErrConflict.Saying("The state of the bulk does not allow this.").With("state", string(b.State))
+}
+
+// CancelAll ends all bulks of a world that have not ended.
+func (s *Service) CancelAll(ctx context.Context, t messaging.Tenancy) error {
+	open, err := s.store.OpenBulks(ctx)
+	if err != nil {
+		return fmt.Errorf("open bulks: %w", err)
+	}
+	for i := range open {
+		b := &open[i]
+		if b.WorkspaceID != t.Workspace() || b.Environment != t.Environment() || b.State.Ended() {
+			continue
+		}
+		if _, err := s.Cancel(ctx, t, b.ID); err != nil && !errors.Is(err, fault.ErrConflict) {
+			return fmt.Errorf("cancel bulk %s: %w", b.ID, err)
+		}
+	}
+	return nil
 }

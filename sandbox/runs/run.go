@@ -25,7 +25,7 @@ const (
 	Ban       Kind = "ban"       // the network bans the number
 )
 
-// MaxSteps bounds a script, and maxEvents what is told of one step.
+// MaxSteps bounds a script.
 const MaxSteps = 500
 
 // Script is what a run plays.
@@ -37,7 +37,9 @@ type Script struct {
 	Instance *messaging.Instance // nil: the run makes one for itself
 	Unpaired bool                // of its own instance: it begins created, to rehearse pairing
 	Steps    []Step
-	Seed     string // as X-Sandbox-Seed; a run replaces the one before it that had the same seed
+	// Seed is X-Sandbox-Seed: the ids of the run, its own instance and its messages
+	// are drawn from it. A run replaces the one before it that had the same seed.
+	Seed string
 }
 
 // Step is one step of a script.
@@ -147,4 +149,6 @@ type Store interface {
 	// ForgetRun deletes a run that has ended with all that it left: its own
 	// instance, and the messages, carriages and events of that.
 	ForgetRun(ctx context.Context, r Run) error
+	// SettleInstance forgets what the network owes for an instance's messages.
+	SettleInstance(ctx context.Context, instanceID string) error
 }
