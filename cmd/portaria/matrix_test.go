@@ -130,3 +130,18 @@ func (d *realDoor) Foreign(t *testing.T, env messaging.Environment) (instanceID,
 	}
 	return i.ID, m.ID
 }
+
+// Inbound implements gatewaytest.Fixture.
+func (d *realDoor) Inbound(t *testing.T, env messaging.Environment, instanceID string) (messageID string) {
+	t.Helper()
+	from := messaging.Address{Input: "+12025550155", WAID: "12025550155@s.whatsapp.net"}
+	m := messaging.Message{
+		ID: messaging.NewID(messaging.MessagePrefix, time.Now()), WorkspaceID: d.workspace, Environment: env, InstanceID: instanceID,
+		Direction: messaging.Inbound, Peer: from, Content: messaging.Content{Kind: messaging.KindText, Text: &messaging.Text{Body: "hello"}},
+		WAMessageID: messaging.NewWAMessageID(), CreatedAt: time.Now(),
+	}
+	if err := d.app.store.Report(t.Context(), messaging.InboundMessage{Message: m}); err != nil {
+		t.Fatal(err)
+	}
+	return m.ID
+}

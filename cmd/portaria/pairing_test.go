@@ -41,7 +41,7 @@ func (d *realDoor) scan(t *testing.T, tenancy messaging.Tenancy, id string) {
 		if !ok {
 			t.Fatalf("%s is no test instance", id)
 		}
-		refused = d.app.sandbox.Scan(t.Context(), test)
+		refused = d.app.sandbox.Scan(t.Context(), test, "")
 		return refused == nil
 	}) {
 		t.Fatalf("scan: %v", refused)

@@ -133,7 +133,7 @@ func (p *player) prepare(ctx context.Context) error {
 			return fmt.Errorf("make an instance: %w", err)
 		}
 	}
-	return p.clock.Settle(ctx)
+	return p.settle(ctx)
 }
 
 // replace deletes the run that had this seed before.

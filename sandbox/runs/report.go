@@ -9,6 +9,9 @@ import (
 
 // happenings tells of events.
 func (p *player) happenings(events []heard) []Happening {
+	if len(events) == 0 {
+		return nil
+	}
 	out := make([]Happening, len(events))
 	for i := range events {
 		e := &events[i]
