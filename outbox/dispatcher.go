@@ -193,6 +193,31 @@ func (d *Dispatcher) Drain(ctx context.Context, ref LaneRef) error {
 	})
 }
 
+// Forget drops the empty lane of an instance that was deleted (Drain), and that
+// nobody sends through any more: another instance may have its id later. What
+// comes nevertheless is canceled by the next process.
+func (d *Dispatcher) Forget(instanceID string) {
+	d.mu.Lock()
+	l := d.lanes[instanceID]
+	d.mu.Unlock()
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.gone || l.running || len(l.known)+len(l.waiting) > 0 || l.amending > 0 {
+		return
+	}
+	for _, a := range []*alarm{&l.dueAlarm, &l.deadline} {
+		if a.forget != nil {
+			a.forget()
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.lanes, instanceID)
+}
+
 // farFuture is later than anything is due.
 var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 

@@ -53,7 +53,10 @@ func (o runOwner) Connect(ctx context.Context, workspace, id string) error {
 func (o runOwner) Delete(ctx context.Context, workspace, id string) error {
 	_, err := o.a.manager.Delete(ctx, testWorld(workspace), id)
 	if errors.Is(err, instances.ErrNotFound) || errors.Is(err, fault.ErrNotFound) {
-		return nil
+		err = nil
+	}
+	if err == nil {
+		o.a.outbox.Forget(id)
 	}
 	return err
 }

@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"portaria/instances"
 	"portaria/messaging"
 	"portaria/outbox"
+	"portaria/sandbox"
 	"portaria/sandbox/runs"
 	"portaria/store"
 	"portaria/store/storetest"
@@ -106,6 +109,131 @@ func TestARunTellsTheSameEveryTime(t *testing.T) {
 		}
 		if all, err := d.app.manager.List(t.Context(), testWorld(d.workspace), messaging.Page{Limit: 10}); err != nil || len(all) != 0 {
 			t.Errorf("%d instances are left: %v", len(all), err)
+		}
+	})
+}
+
+// play plays a script of the test world.
+func (d *realDoor) play(t *testing.T, s runs.Script) runs.Run {
+	t.Helper()
+	s.Tenancy = testWorld(d.workspace)
+	r, err := d.app.runs.Run(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Runs side by side, with others who send in the same world meanwhile, tell what
+// each tells alone.
+func TestRunsSideBySideDoNotMeet(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		d := newRealDoor(t, s)
+		steps := []runs.Step{
+			d.sends("+12025550123", "hello"), expects("message.read", time.Second), d.sends("+15005550013", "hiccup"),
+			{Kind: runs.Advance, Lasts: time.Hour}, d.sends("+15005550014", "drop"), expects("message.read", time.Minute), {Kind: runs.Drop},
+			d.sends("+12025550123", "waits"), {Kind: runs.Reconnect}, expects("message.read", time.Second),
+		}
+		alone := d.play(t, runs.Script{Steps: steps})
+		if !alone.Passed {
+			t.Fatalf("alone: %v", told(&alone))
+		}
+		busy, err := d.app.manager.Create(t.Context(), testWorld(d.workspace), instances.Draft{Name: "busy"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var work sync.WaitGroup
+		work.Go(func() {
+			for step := d.sends("+12025550123", "noise"); ctx.Err() == nil; {
+				if _, err := step.Act(ctx, busy); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		})
+		var others sync.WaitGroup
+		for range 8 {
+			others.Go(func() {
+				r, err := d.app.runs.Run(t.Context(), runs.Script{Tenancy: testWorld(d.workspace), Steps: steps})
+				if err != nil {
+					t.Error(err)
+				}
+				if diff := cmp.Diff(told(&alone), told(&r)); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+		others.Wait()
+		stop()
+		work.Wait()
+	})
+}
+
+// One instance is in one run at a time; afterwards its workspace's clock tells
+// what the run left to come.
+func TestARunOnAGivenInstanceGivesItBack(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		d := newRealDoor(t, s)
+		world := testWorld(d.workspace)
+		if _, err := d.app.clocks.SetMode(t.Context(), d.workspace, sandbox.Frozen); err != nil {
+			t.Fatal(err)
+		}
+		i, err := d.app.manager.Create(t.Context(), world, instances.Draft{Name: "given"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		within := runs.Step{Kind: runs.Inbound, Act: func(ctx context.Context, i messaging.Instance) (*messaging.Message, error) {
+			_, err := d.app.runs.Run(ctx, runs.Script{Tenancy: world, Instance: &i, Steps: []runs.Step{{Kind: runs.Drop}}})
+			return nil, err
+		}, Fails: "SANDBOX_RUN_IN_PROGRESS"}
+		r := d.play(t, runs.Script{Instance: &i, Steps: []runs.Step{within, d.sends("+12025550123", "hello")}})
+		if !r.Passed || r.OwnInstance || r.InstanceID != i.ID {
+			t.Fatalf("run = %+v", r)
+		}
+		id := r.Steps[1].MessageID
+		if m, err := d.app.store.Message(t.Context(), world, id); err != nil || m.Status != messaging.StatusSent {
+			t.Errorf("after the run it is %s: %v", m.Status, err)
+		}
+		if _, err := d.app.clocks.Advance(t.Context(), d.workspace, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := d.app.store.Message(t.Context(), world, id); err != nil || m.Status != messaging.StatusRead {
+			t.Errorf("a second later it is %s: %v", m.Status, err)
+		}
+	})
+}
+
+// A seed makes the ids of a run the same every time, also when the run before it
+// is still there: that one gives way.
+func TestASeedMakesARunsIDsTheSame(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		d := newRealDoor(t, s)
+		given, err := d.app.manager.Create(t.Context(), testWorld(d.workspace), instances.Draft{Name: "given"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := make(map[string]string)
+		for _, script := range []runs.Script{{Seed: "a"}, {Seed: "b"}, {Seed: "a", Instance: &given}} {
+			script.Steps = []runs.Step{d.sends("+12025550123", "one"), d.sends("+12025550123", "two"), {Kind: runs.Advance, Lasts: time.Second}}
+			first := d.play(t, script)
+			again := d.play(t, script)
+			if diff := cmp.Diff(told(&first), told(&again)); diff != "" || !first.Passed {
+				t.Errorf("passed %t, %s", first.Passed, diff)
+			}
+			ids := func(r *runs.Run) string {
+				return r.ID + " " + r.InstanceID + " " + r.Steps[0].MessageID + " " + r.Steps[1].MessageID
+			}
+			if ids(&first) != ids(&again) {
+				t.Errorf("ids: %s\nand then: %s", ids(&first), ids(&again))
+			}
+			if before, ok := seen[first.Steps[0].MessageID]; ok {
+				t.Errorf("seed %s has the ids of seed %s", script.Seed, before)
+			}
+			seen[first.Steps[0].MessageID] = script.Seed
+			found, err := d.app.store.Events(t.Context(), testWorld(d.workspace), messaging.EventFilter{MessageID: again.Steps[0].MessageID}, messaging.Page{Limit: 50})
+			if err != nil || len(found) != 4 {
+				t.Errorf("the message has %d events: %v", len(found), err)
+			}
 		}
 	})
 }

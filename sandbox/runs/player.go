@@ -21,6 +21,7 @@ type player struct {
 	run    Run
 	clock  *sandbox.Lent
 	events []heard // in the order of their sequences
+	since  int     // of events: those before are not what is expected
 
 	mu     sync.Mutex
 	unread []int64 // sequences of events that were told of and not read yet

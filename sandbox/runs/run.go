@@ -58,7 +58,8 @@ type Step struct {
 	Code string
 }
 
-// Expectation is an event that is to come. Each event meets one expectation at
+// Expectation is an event that is to come. What counts is what happened since the
+// last step that is no expectation began; each event meets one expectation at
 // most.
 type Expectation struct {
 	Event  messaging.EventType
