@@ -118,7 +118,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		Auth: a.directory, Sender: a.outbox, Acts: a.messageActs(), Instances: a.manager, Reader: s, Media: a.media, Awaiter: a.journal, Clocks: a.clocks,
 		Connections: a.manager, Numbers: a.manager, Proxies: a.proxies, Pacer: a.outbox, Links: pairlink.New(s, nil), PublicURL: o.publicURL,
 		Bulks: a.bulks, Steering: a.bulks, OptOuts: optOuts{s, a.bulks},
-		Controls: a.sandbox, Contacts: a.sandbox,
+		Controls: a.sandbox, Contacts: a.sandbox, Runs: a.runs, World: testWorlds{s, a},
 		Streams: a.sinks.hub, Webhooks: a.sinks.endpoints, Deliveries: a.sinks.endpoints,
 		Idempotency: s, Logs: a.logs, Ready: a, Logger: o.log, ClockOf: a.clockOf,
 		TrustedProxies: o.trustedProxies, Version: version(), Secret: o.secretKey, SpoolDir: o.spoolDir,
