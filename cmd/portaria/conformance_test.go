@@ -50,6 +50,7 @@ func TestNoStoryOfATestKeyDials(t *testing.T) {
 // rehearsal is a gateway in this process that has both channels: a sandbox, and
 // a live one on a simulated server.
 type rehearsal struct {
+	options store.Options
 	*realDoor
 	store *store.Store
 	sim   *wasim.Server
@@ -79,7 +80,7 @@ func newRehearsal(t *testing.T, engine string) *rehearsal {
 		}
 	})
 	o := storetest.Options(t, engine)
-	g := &rehearsal{store: storetest.Open(t, o), sim: sim}
+	g := &rehearsal{options: o, store: storetest.Open(t, o), sim: sim}
 	db, dialect, err := store.OpenWhatsApp(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -26,23 +26,27 @@ import (
 
 // Whatever keys of both environments ask for, in whatever order: no row, answer,
 // event, delivery or bucket of one is ever another's, a locked key never sees an
-// instance that is not its own, and no test key causes a dial.
+// instance that is not its own, and nothing dials. (That a dial would be seen shows
+// TestNoStoryOfATestKeyDials.)
 func TestTheWorldsNeverMeet(t *testing.T) {
 	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			options := storetest.Options(t, engine)
-			door, db := newRealDoor(t, storetest.Open(t, options)), rawDatabase(t, options)
+			g := newRehearsal(t, engine)
+			db := rawDatabase(t, g.options)
 			n := 0
 			rapid.Check(t, func(rt *rapid.T) {
 				n++
-				w := newTwoWorlds(t, rt, door, fmt.Sprintf("twins-%d", n))
+				w := newTwoWorlds(t, rt, g.realDoor, fmt.Sprintf("twins-%d", n))
 				for range rapid.IntRange(5, isolationSteps).Draw(rt, "steps") {
 					w.ask(rt)
 				}
 				w.settle(rt)
 				w.checkDeliveries(rt)
 				checkRows(rt, db)
+				if dials := g.dials.Load(); dials != 0 {
+					rt.Errorf("something dialled %d times", dials)
+				}
 			})
 		})
 	}
@@ -109,7 +113,7 @@ func newTwoWorlds(t *testing.T, rt *rapid.T, door *realDoor, name string) *twoWo
 // mint makes a key whose bucket does not fill up while the test looks.
 func (w *twoWorlds) mint(draft auth.NewKey) *twinKey {
 	w.t.Helper()
-	draft.RatePerMinute, draft.RateBurst = 1, 100_000
+	draft.Name, draft.RatePerMinute, draft.RateBurst = "twin", 1, 10_000
 	_, token := w.door.Mint(w.t, draft)
 	k := &twinKey{env: draft.Environment, token: token, tokens: -1}
 	w.keys = append(w.keys, k)
@@ -129,31 +133,32 @@ func (w *twoWorlds) make(rt *rapid.T, k *twinKey, name string) string {
 	return made.Data.ID
 }
 
-// twinRequests are what may be asked. {i} is an instance and {id} any id that was
-// seen, of whichever world; connections of live instances are not asked for, so
+// twinRequests are what may be asked. {i} is an instance, and {msg} and the like any
+// such id that was seen, of whichever world; connections of live instances are not asked for, so
 // that nothing may dial.
 var twinRequests = []string{
 	`POST /v1/instances/{i}/messages {"to":"+12025550123","text":"x"}`,
 	`POST /v1/instances/{i}/messages {"to":"+15005550019","text":"x"}`,
 	`POST /v1/instances/{i}/messages {"to":"+12025550123","text":"x","send_at":"2031-01-01T00:00:00Z"}`,
-	`POST /v1/instances/{i}/messages {"to":"+12025550123","type":"reaction","reaction":{"message_id":"{id}","emoji":"x"}}`,
-	`POST /v1/bulk {"instances":["one","two"],"text":"x","recipients":[{"to":"+12025550101"},{"to":"+12025550102"}]}`,
-	`POST /v1/bulk?dry_run=true {"instance":"{i}","text":"x","recipients":[{"to":"+12025550101"}]}`,
-	`POST /v1/bulk/{id}/pause`, `POST /v1/bulk/{id}/cancel`, `GET /v1/bulk/{id}`, `GET /v1/bulk`, `GET /v1/bulk/{id}/recipients`,
-	`GET /v1/messages`, `GET /v1/messages?instance={i}`, `GET /v1/messages/{id}`, `GET /v1/messages/{id}/events`,
-	`POST /v1/messages/{id}/cancel`, `DELETE /v1/messages/{id}`, `PATCH /v1/messages/{id} {"text":"y"}`,
-	`GET /v1/events`, `GET /v1/events?instance={i}`, `GET /v1/events?after={id}`, `GET /v1/logs`, `GET /v1/me`,
+	`POST /v1/instances/{i}/messages {"to":"+12025550123","type":"reaction","reaction":{"message_id":"{msg}","emoji":"x"}}`,
+	`POST /v1/bulk {"instances":["one","two"],"message":{"text":"x"},"recipients":[{"to":"+12025550101"},{"to":"+12025550102"}]}`,
+	`POST /v1/instances/{i}/bulk {"message":{"text":"x"},"recipients":[{"to":"+12025550101"}]}`,
+	`POST /v1/instances/{i}/bulk?dry_run=true {"message":{"text":"x"},"recipients":[{"to":"+12025550101"}]}`,
+	`POST /v1/bulk/{blk}/pause`, `POST /v1/bulk/{blk}/cancel`, `GET /v1/bulk/{blk}`, `GET /v1/bulk`, `GET /v1/bulk/{blk}/recipients`,
+	`GET /v1/messages`, `GET /v1/messages?instance={i}`, `GET /v1/messages/{msg}`, `GET /v1/messages/{msg}/events`,
+	`POST /v1/messages/{msg}/cancel`, `DELETE /v1/messages/{msg}`, `PATCH /v1/messages/{msg} {"text":"y"}`,
+	`GET /v1/events`, `GET /v1/events?instance={i}`, `GET /v1/events?after={evt}`, `GET /v1/logs`, `GET /v1/me`,
 	`GET /v1/instances`, `GET /v1/instances/{i}`, `GET /v1/instances/{i}/pace`, `PATCH /v1/instances/{i} {"metadata":{"a":"b"}}`,
 	`POST /v1/instances/{i}/disconnect`, `POST /v1/instances {"name":"three"}`, `DELETE /v1/instances/three`,
 	`POST /v1/opt-outs {"to":"+12025550199"}`, `GET /v1/opt-outs`,
-	`GET /v1/webhooks`, `GET /v1/webhooks/{id}`, `GET /v1/webhooks/{id}/deliveries`, `POST /v1/webhooks/{id}/test`,
-	`POST /v1/media {"base64":"iVBORw0KGgo=","filename":"a.png"}`, `GET /v1/media/{id}`,
+	`GET /v1/webhooks`, `GET /v1/webhooks/{whk}`, `GET /v1/webhooks/{whk}/deliveries`, `POST /v1/webhooks/{whk}/test`,
+	`POST /v1/media {"base64":"iVBORw0KGgo=","filename":"a.png"}`, `GET /v1/media/{med}`,
 	`GET /v1/sandbox/clock`, `PUT /v1/sandbox/clock {"mode":"instant"}`, `PUT /v1/sandbox/clock {"mode":"frozen"}`,
 	`POST /v1/sandbox/clock/advance {"seconds":1}`, `GET /v1/sandbox/messages`, `GET /v1/sandbox/messages?instance={i}`,
 	`POST /v1/sandbox/instances/{i}/drop`, `POST /v1/sandbox/instances/{i}/reconnect`, `POST /v1/sandbox/instances/{i}/logout`,
 	`POST /v1/sandbox/instances/{i}/ban {"seconds":60}`, `POST /v1/sandbox/instances/{i}/inbound {"from":"+12025550155","text":"STOP"}`,
 	`POST /v1/sandbox/runs {"instance":"{i}","steps":[{"send":{"to":"+12025550123","text":"x"}},{"expect":{"event":"message.read"}}]}`,
-	`POST /v1/sandbox/runs {"steps":["drop","reconnect"]}`, `GET /v1/sandbox/runs/{id}`, `POST /v1/sandbox/reset`,
+	`POST /v1/sandbox/runs {"steps":["drop","reconnect"]}`, `GET /v1/sandbox/runs/{run}`, `POST /v1/sandbox/reset`,
 }
 
 // ask makes one request of somebody's.
@@ -161,15 +166,17 @@ func (w *twoWorlds) ask(rt *rapid.T) {
 	k := rapid.SampledFrom(w.keys).Draw(rt, "key")
 	request := rapid.SampledFrom(twinRequests).Draw(rt, "request")
 	instance := rapid.SampledFrom(append(w.seen(messaging.InstancePrefix), "one", "two", "one", "two")).Draw(rt, "instance")
-	id := "msg_00000000000000000000000000"
-	if strings.Contains(request, "{id}") && len(w.ids) > 0 {
-		id = rapid.SampledFrom(w.ids).Draw(rt, "id")
-	}
-	request = strings.NewReplacer("{i}", instance, "{id}", id).Replace(request)
+	request = strings.ReplaceAll(request, "{i}", instance)
+	request = anyPlace.ReplaceAllStringFunc(request, func(place string) string {
+		noun := messaging.IDPrefix(strings.Trim(place, "{}") + "_")
+		return rapid.SampledFrom(append(w.seen(noun), string(noun)+strings.Repeat("0", 26))).Draw(rt, "id")
+	})
 	method, rest, _ := strings.Cut(request, " ")
 	path, body, _ := strings.Cut(rest, " ")
 	w.do(rt, k, method, path, body)
 }
+
+var anyPlace = regexp.MustCompile(`\{[a-z]{3}\}`)
 
 // seen are the ids with a prefix, of both worlds.
 func (w *twoWorlds) seen(prefix messaging.IDPrefix) (ids []string) {
@@ -261,7 +268,7 @@ func (w *twoWorlds) settle(rt *rapid.T) {
 
 // worldlyTables are those whose rows name an instance and their world.
 var worldlyTables = []string{
-	"api_key_instances", "messages", "events", "sandbox_carriages", "pairings", "media", "calls", "pairing_links", "webhook_instances",
+	"api_key_instances", "messages", "outbox", "events", "sandbox_carriages", "pairings", "media", "calls", "pairing_links", "webhook_instances",
 	"webhook_deliveries", "bulk_instances", "bulk_recipients", "opt_outs", "sandbox_runs",
 }
 

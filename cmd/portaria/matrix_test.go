@@ -53,7 +53,7 @@ func newRealDoorOn(t *testing.T, s *store.Store, workspace string, live *session
 	t.Helper()
 	a, err := newApp(s, appOptions{
 		log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir(), secretKey: make([]byte, secretKeySize),
-		whatsapp: live, sinks: sinkOptions{allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, // where the matrix has its endpoints
+		whatsapp: live, sinks: sinkOptions{allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, allowHTTP: true}, // where the matrix has its endpoints
 	})
 	if err != nil {
 		t.Fatal(err)
