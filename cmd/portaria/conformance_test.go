@@ -109,12 +109,18 @@ func newRehearsal(t *testing.T, engine string) *rehearsal {
 func (g *rehearsal) workspace(t *testing.T, env messaging.Environment) (messaging.Tenancy, string) {
 	t.Helper()
 	id := storetest.Workspace(t, g.store, fmt.Sprint("story-", g.named.Add(1))).Workspace()
+	return messaging.NewTenancy(id, env, messaging.AllInstances()), g.keyTo(t, id, env)
+}
+
+// keyTo makes a key to everything in one world of a workspace.
+func (g *rehearsal) keyTo(t *testing.T, workspace string, env messaging.Environment) string {
+	t.Helper()
 	_, secret, err := g.app.keys.Create(t.Context(), auth.NewKey{
-		Workspace: id, Name: "story", Environment: env, Scopes: []string{"*"}, AllInstances: true,
+		Workspace: workspace, Name: "story", Environment: env, Scopes: []string{"*"}, AllInstances: true,
 		RatePerMinute: auth.MaxRatePerMinute, RateBurst: auth.MaxRateBurst,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return messaging.NewTenancy(id, env, messaging.AllInstances()), secret.Reveal()
+	return secret.Reveal()
 }

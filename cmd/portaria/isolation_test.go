@@ -139,7 +139,7 @@ func (w *twoWorlds) make(rt *rapid.T, k *twinKey, name string) string {
 var twinRequests = []string{
 	`POST /v1/instances/{i}/messages {"to":"+12025550123","text":"x"}`,
 	`POST /v1/instances/{i}/messages {"to":"+15005550019","text":"x"}`,
-	`POST /v1/instances/{i}/messages {"to":"+12025550123","text":"x","send_at":"2031-01-01T00:00:00Z"}`,
+	`POST /v1/instances/{i}/messages {"to":"+12025550123","text":"x","send_at":"{at}"}`,
 	`POST /v1/instances/{i}/messages {"to":"+12025550123","type":"reaction","reaction":{"message_id":"{msg}","emoji":"x"}}`,
 	`POST /v1/bulk {"instances":["one","two"],"message":{"text":"x"},"recipients":[{"to":"+12025550101"},{"to":"+12025550102"}]}`,
 	`POST /v1/instances/{i}/bulk {"message":{"text":"x"},"recipients":[{"to":"+12025550101"}]}`,
@@ -166,7 +166,7 @@ func (w *twoWorlds) ask(rt *rapid.T) {
 	k := rapid.SampledFrom(w.keys).Draw(rt, "key")
 	request := rapid.SampledFrom(twinRequests).Draw(rt, "request")
 	instance := rapid.SampledFrom(append(w.seen(messaging.InstancePrefix), "one", "two", "one", "two")).Draw(rt, "instance")
-	request = strings.ReplaceAll(request, "{i}", instance)
+	request = strings.NewReplacer("{i}", instance, "{at}", tomorrow()).Replace(request)
 	request = anyPlace.ReplaceAllStringFunc(request, func(place string) string {
 		noun := messaging.IDPrefix(strings.Trim(place, "{}") + "_")
 		return rapid.SampledFrom(append(w.seen(noun), string(noun)+strings.Repeat("0", 26))).Draw(rt, "id")
