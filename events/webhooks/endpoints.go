@@ -68,7 +68,7 @@ func (s *Endpoints) Create(ctx context.Context, t messaging.Tenancy, d Draft) (m
 	}
 	now := time.Now()
 	e := Endpoint{Webhook: messaging.Webhook{
-		ID: s.ids.Next(messaging.WebhookPrefix, now), WorkspaceID: t.Workspace(), Environment: t.Environment(),
+		ID: s.ids.Draw(ctx, messaging.WebhookPrefix, now), WorkspaceID: t.Workspace(), Environment: t.Environment(),
 		Events: []string{allEvents}, Chats: messaging.AllChats, Enabled: true, CreatedAt: s.worldTime(t),
 	}}
 	if open := t.Allowlist(); !open.All() {
