@@ -15,9 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"portaria/auth"
+	"portaria/gateway"
 	"portaria/gateway/gatewaytest"
 	"portaria/messaging"
 	"portaria/outbox"
+	"portaria/sandbox"
 )
 
 // Every act of an owner is accepted and shown as the instance it leads to.
@@ -99,7 +101,7 @@ func TestQRComesInTheFormThatIsAskedFor(t *testing.T) {
 		Code, PNG, State string
 		ExpiresAt        time.Time `json:"expires_at"`
 	}](t, h.Expect(t, ask(""), http.StatusOK, ""))
-	if shown.Code != "portaria-sandbox:first" || shown.State != "pairing" || time.Until(shown.ExpiresAt) <= 0 {
+	if shown.Code != h.URL()+gateway.ScanPath+firstToken || shown.State != "pairing" || time.Until(shown.ExpiresAt) <= 0 {
 		t.Errorf("got %+v", shown)
 	}
 	encoded, ok := strings.CutPrefix(shown.PNG, "data:image/png;base64,")
@@ -196,11 +198,11 @@ func TestStreamTellsEveryCodeAndTheEnd(t *testing.T) {
 			token, i := h.key(t, "whatsapp:manage"), h.unpaired(t, "new")
 			h.Expect(t, post("/v1/instances/new/connect", token, ""), http.StatusAccepted, "")
 			told := h.stream(t, token, "new")
-			if e := heard(t, told); e.name != "qr" || e.data["code"] != "portaria-sandbox:first" || e.data["png"] == "" {
+			if e := heard(t, told); e.name != "qr" || e.data["code"] != h.URL()+gateway.ScanPath+firstToken || e.data["png"] == "" {
 				t.Fatalf("first: %+v", e)
 			}
-			h.show(i.ID, "portaria-sandbox:second")
-			if e := heard(t, told); e.name != "qr" || e.data["code"] != "portaria-sandbox:second" {
+			h.show(i.ID, sandbox.LinkQR("second"))
+			if e := heard(t, told); e.name != "qr" || e.data["code"] != h.URL()+gateway.ScanPath+"second" {
 				t.Fatalf("second: %+v", e)
 			}
 			c.end(h, i.ID)

@@ -12,6 +12,7 @@ import (
 	"portaria/internal/fault"
 	"portaria/messaging"
 	"portaria/outbox"
+	"portaria/sandbox"
 )
 
 var (
@@ -21,6 +22,9 @@ var (
 	_ gateway.PairingLinks = (*pairlink.Links)(nil)
 	_ pairlink.Store       = (*linkStore)(nil)
 )
+
+// firstToken is that of the first QR.
+const firstToken = "FIRSTFIRSTFIRSTFIRSTFIRST2"
 
 // The world's network pairs at once: an instance without a phone that is asked
 // to connect shows a code from then on, and scan links it.
@@ -56,7 +60,7 @@ func (w *world) Connect(ctx context.Context, t messaging.Tenancy, id, pairPhone 
 		if i.Linked() {
 			i.State = messaging.InstanceConnected
 		}
-		w.pairing = messaging.Pairing{InstanceID: id, ExpiresAt: time.Now().Add(time.Minute), QR: "portaria-sandbox:first"}
+		w.pairing = messaging.Pairing{InstanceID: id, ExpiresAt: time.Now().Add(time.Minute), QR: sandbox.LinkQR(firstToken)}
 		if pairPhone != "" {
 			w.pairing.QR, w.pairing.Code = "", "ABCD-1234"
 		}

@@ -172,7 +172,7 @@ func (s *Server) showMoment(ctx context.Context, link pairlink.Link, m *pairingM
 		view.Status, view.Code = pairCode, m.pairing.Code
 		return view, nil
 	}
-	code, err := qrcode.New(m.pairing.QR)
+	code, err := qrcode.New(s.shownQR(m.pairing.QR))
 	if err != nil {
 		return view, err
 	}

@@ -19,7 +19,7 @@ const pngScale = 6
 
 // qrView is a QR to be scanned.
 type qrView struct {
-	Code      string                  `json:"code" description:"The text of the QR, for callers who draw it themselves."`
+	Code      string                  `json:"code" description:"The text of the QR, for callers who draw it themselves. Of a test instance it is a link: whoever opens it is the simulated phone."`
 	PNG       string                  `json:"png" description:"The picture as a data URI."`
 	ExpiresAt timestamp               `json:"expires_at" description:"When the next code takes its place."`
 	State     messaging.InstanceState `json:"state" enum:"created,pairing,connecting,connected,disconnected,logged_out,restricted,banned"`
@@ -41,6 +41,7 @@ func (s *Server) instanceQR(ctx context.Context, call *Call, _ nothing) (formed[
 		return formed[qrView]{}, instances.ErrNotPairing.Saying(
 			"The instance is being paired by a code; connect it again to pair by QR.")
 	}
+	pairing.QR = s.shownQR(pairing.QR)
 	mediaType := call.Prefers(qrForms...)
 	if mediaType == formEvents {
 		stream, err := s.streamQR(call)
@@ -101,11 +102,12 @@ func (s *Server) streamQR(call *Call) (*form, error) {
 			case m.pairing.QR == "" || m.pairing.QR == shown:
 				return false, out.beat()
 			}
+			shown = m.pairing.QR
+			m.pairing.QR = s.shownQR(shown)
 			view, err := viewQR(m.pairing, m.instance.State)
 			if err != nil {
 				return true, err
 			}
-			shown = m.pairing.QR
 			return false, out.send("qr", view)
 		})
 	})

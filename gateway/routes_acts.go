@@ -20,7 +20,7 @@ func (s *Server) messageActRows() []Row {
 	late := []*fault.Fault{
 		fault.ErrNotFound, fault.ErrConflict, messaging.ErrTooOld, messaging.ErrActRefused, instances.ErrNotConnected, fault.ErrUnavailable,
 	}
-	once := []*fault.Fault{instances.ErrNotConnected, fault.ErrUnavailable, ErrIdempotencyReused, ErrIdempotencyInProgress}
+	once := []*fault.Fault{instances.ErrNotConnected, messaging.ErrActRefused, fault.ErrUnavailable, ErrIdempotencyReused, ErrIdempotencyInProgress}
 	return []Row{{
 		Method: http.MethodPatch, Path: "/v1/messages/{id}", OperationID: "editMessage", Tag: "messages",
 		Summary: "Edit a message that was sent",

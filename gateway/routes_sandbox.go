@@ -9,6 +9,7 @@ import (
 	"portaria/media"
 	"portaria/messaging"
 	"portaria/sandbox"
+	"portaria/sandbox/runs"
 )
 
 // testOnly are the environments of the sandbox's rows.
@@ -18,7 +19,7 @@ var testOnly = []messaging.Environment{messaging.Test}
 func (s *Server) sandboxRows() []Row {
 	rows := s.sandboxWorldRows()
 	rows = append(rows, s.sandboxControlRows()...)
-	return append(rows, s.inboundRow())
+	return append(append(rows, s.inboundRow()), s.runRows()...)
 }
 
 // sandboxWorldRows are about a workspace's test world as a whole.
@@ -45,6 +46,14 @@ func (s *Server) sandboxWorldRows() []Row {
 		Example: `{"seconds":3600}`,
 		Faults:  []*fault.Fault{fault.ErrConflict, ErrIdempotencyReused, ErrIdempotencyInProgress},
 		Handler: handle(s.advanceClock),
+	}, {
+		Method: http.MethodPost, Path: "/v1/sandbox/reset", OperationID: "resetSandbox", Tag: "sandbox",
+		Summary: "Clear the test world",
+		Description: "What happened in the workspace's test environment goes: messages, events, bulks, opt-outs, files, runs, seeds. What was set up " +
+			"stays: keys, instances, webhooks. Nothing live is touched.",
+		Scopes: run, Environments: testOnly, WorkspaceAct: true, BodyLimit: jsonLimit, Deadline: time.Minute,
+		Faults:  []*fault.Fault{runs.ErrInProgress, ErrIdempotencyReused, ErrIdempotencyInProgress},
+		Handler: handle(s.resetSandbox),
 	}}
 }
 
@@ -103,4 +112,29 @@ func (s *Server) inboundRow() Row {
 		Seeds:   SeedsIDs,
 		Handler: handle(s.receiveMessage),
 	}
+}
+
+// runRows play scripts.
+func (s *Server) runRows() []Row {
+	run := []auth.Scope{auth.SandboxRun}
+	return []Row{{
+		Method: http.MethodPost, Path: "/v1/sandbox/runs", OperationID: "createRun", Tag: "sandbox",
+		Summary: "Play a script and tell what came of it",
+		Description: "An integration test in one call. The run has a clock of its own, which moves only as its steps ask, and unless instance is " +
+			"given an instance of its own. Steps that send need whatsapp:send too. The answer is 201 whether the run passed or not: see passed.",
+		Scopes: run, Environments: testOnly, Instance: InstanceBody, BodyLimit: mediaLimit, Deadline: time.Minute, SpendsMessages: true,
+		Example: `{"name":"an order is confirmed","steps":[{"send":{"to":"+15005550006","text":"Your order is on its way"}},` +
+			`{"expect":{"event":"message.read","within":"5s"}},{"inbound":{"from":"+15005550006","text":"Thank you"}},"drop",{"advance":"60s"}]}`,
+		Statuses: []int{http.StatusCreated},
+		Faults: []*fault.Fault{
+			ErrInstanceRequired, runs.ErrInProgress, ErrUnsupportedMessage, ErrIdempotencyReused, ErrIdempotencyInProgress,
+		},
+		Seeds:   SeedsRun,
+		Handler: handle(s.createRun),
+	}, {
+		Method: http.MethodGet, Path: "/v1/sandbox/runs/{id}", OperationID: "getRun", Tag: "sandbox",
+		Summary: "Show a run", Scopes: run, Environments: testOnly,
+		Faults:  []*fault.Fault{fault.ErrNotFound},
+		Handler: handle(s.getRun),
+	}}
 }

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -166,24 +168,24 @@ func (r *receiveMessage) strays(fields *fault.Fields, allowed ...string) {
 	for _, name := range allowed {
 		delete(given, name)
 	}
-	for name, is := range given {
-		if is {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if given[name] {
 			fields.Add(name, "requires", "does not go with type "+r.Type)
 		}
 	}
 }
 
-// inboundAnswer is what a contact has done: a message, or a call.
-type inboundAnswer struct {
+// inboundView is what a contact has done: a message, or a call.
+type inboundView struct {
 	message messaging.Message
 	call    *messaging.Call // nil: it is the message
 }
 
 // answer describes the envelope.
-func (inboundAnswer) answer() any { return dataAnswer[inboundAnswer]{} }
+func (inboundView) answer() any { return dataAnswer[inboundView]{} }
 
 // MarshalJSONTo implements json.MarshalerTo.
-func (a inboundAnswer) MarshalJSONTo(encoder *jsontext.Encoder) error {
+func (a inboundView) MarshalJSONTo(encoder *jsontext.Encoder) error {
 	if a.call != nil {
 		return json.MarshalEncode(encoder, viewCall(a.call))
 	}
@@ -191,10 +193,10 @@ func (a inboundAnswer) MarshalJSONTo(encoder *jsontext.Encoder) error {
 }
 
 // JSONSchemaAnyOf describes the type in the OpenAPI document.
-func (inboundAnswer) JSONSchemaAnyOf() []any { return []any{messageView{}, callView{}} }
+func (inboundView) JSONSchemaAnyOf() []any { return []any{messageView{}, callView{}} }
 
 // receiveMessage has a contact do something.
-func (s *Server) receiveMessage(ctx context.Context, call *Call, req receiveMessage) (inboundAnswer, error) {
+func (s *Server) receiveMessage(ctx context.Context, call *Call, req receiveMessage) (inboundView, error) {
 	ctx, done := unhurried(ctx, call, req.file != nil && req.file.URL != "")
 	defer done()
 	if req.amends() {
@@ -204,19 +206,26 @@ func (s *Server) receiveMessage(ctx context.Context, call *Call, req receiveMess
 }
 
 // receive does what a contact does to the call's instance.
-func (s *Server) receive(ctx context.Context, call *Call, req *receiveMessage) (inboundAnswer, error) {
+func (s *Server) receive(ctx context.Context, call *Call, req *receiveMessage) (inboundView, error) {
 	test, ok := call.Instance.Test()
 	if !ok {
-		return inboundAnswer{}, auth.ErrWrongEnvironment
+		return inboundView{}, auth.ErrWrongEnvironment
 	}
 	switch {
 	case req.Type == contactCalls:
-		rings := messaging.Call{From: req.from, Video: req.Video.flag, Group: req.Group.flag}
+		rings := messaging.Call{From: req.from, Video: req.Video.flag, Group: req.Group.flag, Rejected: rejectsCalls(call.Instance.Settings)}
 		rings, err := s.contacts.ReceiveCall(ctx, test, rings)
-		return inboundAnswer{call: &rings}, err
+		return inboundView{call: &rings}, err
 	case req.amends():
 		return s.amend(ctx, call, test, req)
 	default:
 		return s.receiveContent(ctx, call, test, req)
 	}
+}
+
+// rejectsCalls reports whether an instance's settings reject calls, as a live
+// instance does by them.
+func rejectsCalls(settings []byte) bool {
+	var set settingsObject
+	return len(settings) > 0 && json.Unmarshal(settings, &set) == nil && set.RejectCalls != nil && *set.RejectCalls
 }

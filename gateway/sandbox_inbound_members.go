@@ -25,8 +25,8 @@ func (v *videoInput) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	}
 }
 
-// JSONSchemaOneOf describes the type in the OpenAPI document.
-func (videoInput) JSONSchemaOneOf() []any { return []any{mediaInput{}, false} }
+// JSONSchemaAnyOf describes the type in the OpenAPI document.
+func (videoInput) JSONSchemaAnyOf() []any { return []any{mediaInput{}, false} }
 
 func (v *videoInput) form(kind jsontext.Kind) any {
 	if kind != '{' {

@@ -9,33 +9,33 @@ import (
 )
 
 // receiveContent has a contact write a message.
-func (s *Server) receiveContent(ctx context.Context, call *Call, to messaging.TestInstance, req *receiveMessage) (inboundAnswer, error) {
+func (s *Server) receiveContent(ctx context.Context, call *Call, to messaging.TestInstance, req *receiveMessage) (inboundView, error) {
 	content := req.content.Clone()
 	var err error
 	if req.ReplyTo != "" {
 		if content.ReplyTo, err = s.inboundReference(ctx, call, req.from, req.ReplyTo, "reply_to"); err != nil {
-			return inboundAnswer{}, err
+			return inboundView{}, err
 		}
 	}
 	if content.Reaction != nil {
 		target, err := s.inboundReference(ctx, call, req.from, req.Reaction.MessageID, "reaction.message_id")
 		if err != nil {
-			return inboundAnswer{}, err
+			return inboundView{}, err
 		}
 		content.Reaction.Message = *target
 	}
 	var kept *messaging.MediaInfo
 	if req.file != nil {
 		if kept, err = s.attachInbound(ctx, call, req.file, content.Media); err != nil {
-			return inboundAnswer{}, err
+			return inboundView{}, err
 		}
 	}
 	m, err := s.contacts.Receive(ctx, to, req.from, content)
 	if err != nil {
 		s.dropUnused(ctx, kept, err)
-		return inboundAnswer{}, err
+		return inboundView{}, err
 	}
-	return inboundAnswer{message: m}, nil
+	return inboundView{message: m}, nil
 }
 
 // inboundReference points at a message that a contact answers or reacts to. It
@@ -53,10 +53,10 @@ func (s *Server) inboundReference(ctx context.Context, call *Call, from messagin
 
 // amend has a contact change a message, or delete it for everyone. It answers
 // the message as it stands then.
-func (s *Server) amend(ctx context.Context, call *Call, to messaging.TestInstance, req *receiveMessage) (inboundAnswer, error) {
+func (s *Server) amend(ctx context.Context, call *Call, to messaging.TestInstance, req *receiveMessage) (inboundView, error) {
 	m, err := s.referred(ctx, call, req.MessageID, "message_id")
 	if err != nil {
-		return inboundAnswer{}, err
+		return inboundView{}, err
 	}
 	var wrong fault.Fields
 	if m.Direction != messaging.Inbound {
@@ -66,7 +66,7 @@ func (s *Server) amend(ctx context.Context, call *Call, to messaging.TestInstanc
 	}
 	content := req.editOf(&m, &wrong)
 	if err := wrong.Err(); err != nil {
-		return inboundAnswer{}, err
+		return inboundView{}, err
 	}
 	if req.Type == contactRevokes {
 		err = s.contacts.ReceiveRevoke(ctx, to, &m)
@@ -74,10 +74,10 @@ func (s *Server) amend(ctx context.Context, call *Call, to messaging.TestInstanc
 		err = s.contacts.ReceiveEdit(ctx, to, &m, content)
 	}
 	if err != nil {
-		return inboundAnswer{}, err
+		return inboundView{}, err
 	}
 	m, err = s.reader.Message(ctx, call.Tenancy, m.ID)
-	return inboundAnswer{message: m}, err
+	return inboundView{message: m}, err
 }
 
 // editOf returns what a message says after an edit.
@@ -121,7 +121,7 @@ func (s *Server) copyInbound(ctx context.Context, call *Call, file *mediaInput, 
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	if stored.InstanceID == call.InstanceID && stored.Lineage == "" {
 		return nil, nil
 	}

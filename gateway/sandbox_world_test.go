@@ -43,7 +43,7 @@ func newTestWorld(w *world, options *gateway.Options) *testWorld {
 // phones are the phones and the network of test instances.
 type phones struct{ *testWorld }
 
-func (p phones) become(i messaging.TestInstance, state messaging.InstanceState, reason string, linked string) {
+func (p phones) become(i messaging.TestInstance, state messaging.InstanceState, reason, linked string) {
 	p.change(i.Instance().ID, func(i *messaging.Instance) {
 		i.State, i.StateReason, i.StateSince, i.LinkedID = state, reason, time.Now(), linked
 	})

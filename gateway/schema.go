@@ -24,6 +24,11 @@ func newReflector() *openapi31.Reflector {
 	schemas.AddTypeMapping(shortList[string]{}, []string{})
 	schemas.AddTypeMapping(retryPolicyBody{}, retryPolicyObject{})
 	schemas.AddTypeMapping(bulkAnswer{}, bulkView{})
+	schemas.AddTypeMapping(stepInput{}, stepSchema{})
+	schemas.AddTypeMapping(stepList{}, []stepSchema{})
+	schemas.AddTypeMapping(arguments[cutOff]{}, cutOff{})
+	schemas.AddTypeMapping(arguments[scanCode]{}, scanCode{})
+	schemas.AddTypeMapping(arguments[nothing]{}, noArguments{})
 	schemas.DefaultOptions = append(schemas.DefaultOptions,
 		jsonschema.InterceptDefName(func(t reflect.Type, _ string) string { return schemaName(t.Name()) }),
 		jsonschema.InterceptSchema(closeSchema),

@@ -113,6 +113,7 @@ type Server struct {
 	base        atomic.Pointer[string] // the public URL, once it is known
 
 	page   *pairPage
+	phone  *scanPage
 	misses *throttle // of tokens and PINs
 	begins *throttle // of pairings by one link
 	looks  *throttle // at the pairing of one link
@@ -156,7 +157,8 @@ func New(o Options) (*Server, error) {
 		"Streams": o.Streams, "Webhooks": o.Webhooks, "Deliveries": o.Deliveries,
 		"Bulks": o.Bulks, "Steering": o.Steering, "OptOuts": o.OptOuts,
 		"Awaiter": o.Awaiter,
-		"Clocks":  o.Clocks, "Controls": o.Controls, "Contacts": o.Contacts, "Idempotency": o.Idempotency, "Logs": o.Logs, "Ready": o.Ready,
+		"Clocks":  o.Clocks, "Controls": o.Controls, "Contacts": o.Contacts, "Runs": o.Runs, "World": o.World,
+		"Idempotency": o.Idempotency, "Logs": o.Logs, "Ready": o.Ready,
 	} {
 		if part == nil {
 			return nil, fmt.Errorf("gateway: Options.%s is missing", name)
@@ -234,6 +236,9 @@ func (s *Server) mountAll() error {
 		return err
 	}
 	if err := s.mountPairing(); err != nil {
+		return err
+	}
+	if err := s.mountScan(); err != nil {
 		return err
 	}
 	return s.verifyMounted()

@@ -76,16 +76,16 @@ var (
 // errRace is what a store answers to a claim that another node wrote first.
 var errRace = fault.New(fault.Conflict, "IDEMPOTENCY_IN_PROGRESS", "Another request was first.")
 
-func (w *world) Accept(_ context.Context, d outbox.Draft) (messaging.Message, error) {
+func (w *world) Accept(ctx context.Context, d outbox.Draft) (messaging.Message, error) {
 	to, err := outbox.ParseRecipient(d.To)
 	if err != nil {
 		return messaging.Message{}, err
 	}
 	now := time.Now().UTC()
 	m := messaging.Message{
-		ID: messaging.NewID(messaging.MessagePrefix, now), WorkspaceID: d.Tenancy.Workspace(), Environment: d.Tenancy.Environment(),
+		ID: messaging.DrawID(ctx, messaging.MessagePrefix, now), WorkspaceID: d.Tenancy.Workspace(), Environment: d.Tenancy.Environment(),
 		InstanceID: d.Instance.ID, Direction: messaging.Outbound, Peer: to, Content: d.Content, Metadata: d.Metadata,
-		Priority: d.Priority, WAMessageID: messaging.NewWAMessageID(), KeyID: d.KeyID, Lineage: d.Lineage, Sandbox: d.Sandbox,
+		Priority: d.Priority, WAMessageID: messaging.DrawWAMessageID(ctx), KeyID: d.KeyID, Lineage: d.Lineage, Sandbox: d.Sandbox,
 		CreatedAt: now, SendAt: d.SendAt, ExpiresAt: now.Add(d.ExpiresIn), State: messaging.State{Status: messaging.StatusQueued},
 	}
 	var claim *messaging.Claim

@@ -43,7 +43,8 @@ type MessageActsOptions struct {
 	Channels ChannelFinder
 	Messages MessageFinder
 	Reporter messaging.Reporter
-	Now      func(messaging.Tenancy) time.Time // of the tenancy's world
+	// Now returns the time of the world that a message is in.
+	Now func(m *messaging.Message) time.Time
 }
 
 // MessageActs does with messages what is no sending. It acts on the network at
@@ -127,7 +128,7 @@ func (a *MessageActs) amend(ctx context.Context, t messaging.Tenancy, id string,
 	if err != nil {
 		return m, err
 	}
-	record, err := do(&m, a.o.Now(t))
+	record, err := do(&m, a.o.Now(&m))
 	if err != nil || record == nil {
 		return m, err
 	}

@@ -14,12 +14,17 @@ import (
 type debtRow struct {
 	ID         string `db:"id"`
 	InstanceID string `db:"instance_id"`
-	Carried    bool   `db:"carried"`
 }
 
-const selectDebts = `SELECT o.id, o.instance_id,
-		EXISTS (SELECT 1 FROM sandbox_carriages c WHERE c.instance_id = o.instance_id AND c.wa_message_id = o.wa_message_id) AS carried
-	FROM sandbox_owed o WHERE o.id > $1 ORDER BY o.id LIMIT $2`
+const (
+	selectDebts = `SELECT id, instance_id FROM sandbox_owed WHERE id > $1 ORDER BY id LIMIT $2`
+
+	nextDebts = `SELECT COALESCE(MAX(id), '') FROM (SELECT id FROM sandbox_owed WHERE id > $1 ORDER BY id LIMIT $2) next`
+
+	// sweepDebts deletes what nobody can pay: the carriage is gone.
+	sweepDebts = `DELETE FROM sandbox_owed WHERE id > $1 AND id <= $2 AND NOT EXISTS (
+		SELECT 1 FROM sandbox_carriages c WHERE c.instance_id = sandbox_owed.instance_id AND c.wa_message_id = sandbox_owed.wa_message_id)`
+)
 
 // SettleInstance forgets what the network owes for the messages of an instance.
 // What is owed from now on may stay.
@@ -68,5 +73,22 @@ func (s *Store) settleAll(ctx context.Context, f func(*debtRow) bool) error {
 			return nil
 		}
 		after = page[len(page)-1].ID
+	}
+}
+
+// sweepDebts forgets what is owed for carriages that are gone.
+func (w *sweeper) sweepDebts(ctx context.Context) error {
+	for after := ""; ; {
+		var last string
+		if err := w.store.r.GetContext(ctx, &last, nextDebts, after, sweepChunk); err != nil {
+			return fmt.Errorf("sweep: %w", explain(err))
+		}
+		if last == "" {
+			return nil
+		}
+		if _, err := w.delete(ctx, sweepDebts, after, last); err != nil {
+			return err
+		}
+		after = last
 	}
 }

@@ -165,10 +165,21 @@ func (s *Store) drain(ctx context.Context, query string, args ...any) error {
 	return nil
 }
 
+// byKeys has the statements of one transaction planned by their keys, as those of
+// the committer are: PostgreSQL would rather read a whole table than look up some
+// hundred rows of it. SQLite has no such choice.
+const byKeys = `SELECT set_config('enable_seqscan', 'off', TRUE), set_config('enable_hashjoin', 'off', TRUE),
+	set_config('enable_mergejoin', 'off', TRUE)`
+
 // deleteSome runs one statement in a transaction of its own and returns how many
 // rows it deleted.
 func (s *Store) deleteSome(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
+		if s.engine.roundTrips {
+			if _, err := tx.ExecContext(ctx, byKeys); err != nil {
+				return err
+			}
+		}
 		res, err := tx.ExecContext(ctx, query, args...)
 		if err != nil {
 			return err

@@ -30,8 +30,8 @@ func (w *sweeper) sweepSandbox(ctx context.Context, now time.Time) error {
 	if err := w.sweepCarriages(ctx, now); err != nil {
 		return err
 	}
-	if err := w.store.settleAll(ctx, func(d *debtRow) bool { return !d.Carried }); err != nil {
-		return fmt.Errorf("sweep: %w", err)
+	if err := w.sweepDebts(ctx); err != nil {
+		return err
 	}
 	all, err := w.store.Workspaces(ctx)
 	if err != nil {

@@ -1,38 +1,17 @@
 package store
 
 import (
-	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"portaria/internal/testpg"
 	"portaria/messaging"
-)
-
-// What a reset does with each table. Every table stands in one of these lists.
-var (
-	clearedByReset = []string{
-		"messages", "outbox", "events", "webhook_deliveries", "sandbox_carriages", "sandbox_owed", "bulks", "bulk_instances", "bulk_chunks",
-		"bulk_recipients", "opt_outs", "media", "calls", "pace_sends", "pace_numbers", "idempotency_keys", "pairings", "pairing_links",
-		"sandbox_runs", "sandbox_seeds", "sandbox_marks",
-	}
-	keptByReset = []string{
-		"workspaces", "api_keys", "api_key_instances", "webhooks", "webhook_instances", // what was set up
-		"instances",                       // those that were deleted go
-		"sandbox_clocks",                  // the room of the clocks sets it back
-		"api_logs",                        // they tell of requests, not of what came of them
-		"event_heads",                     // sequences never go back
-		"sink_cursors",                    // so these stay good
-		"epochs", "installation", "nodes", // of the installation
-	}
 )
 
 // worldRow makes rows of a world that belong together. In the texts, {w} and {e}
@@ -59,9 +38,11 @@ var worldRows = []worldRow{
 		`INSERT INTO outbox (position, instance_id, priority, workspace_id, environment, message_id, due_at, expires_at)
 			VALUES ({place}, '{i}', 2, '{w}', '{e}', 'msg_{u}', 0, {at})`,
 	}},
-	{"event", false, []string{`INSERT INTO events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data)
+	{"event", false, []string{
+		`INSERT INTO events (workspace_id, environment, sequence, id, type, instance_id, message_id, occurred_at, data)
 		VALUES ('{w}', '{e}', {k}, 'evt_{u}', 'message.sent', '{i}', '', {at}, '')`,
-		`UPDATE event_heads SET sequence = {k} WHERE workspace_id = '{w}' AND environment = '{e}'`}},
+		`UPDATE event_heads SET sequence = {k} WHERE workspace_id = '{w}' AND environment = '{e}'`,
+	}},
 	{"claim", false, []string{`INSERT INTO idempotency_keys (workspace_id, environment, scope, request_hash, status, body, created_at)
 		VALUES ('{w}', '{e}', 'scope{k}', '', 201, '', {at})`}},
 	{"log", false, []string{`INSERT INTO api_logs (workspace_id, environment, at, request_id, key_id, lineage, method, route, status, error_code,
@@ -142,40 +123,53 @@ var worldSetup = []string{
 	`INSERT INTO sink_cursors (sink, workspace_id, environment, sequence) VALUES ('nats', '{w}', '{e}', 1000000)`,
 }
 
-// rowMaker writes rows of worlds behind the store's back.
+// rowMaker writes rows of worlds behind the store's back, all at once with flush.
 type rowMaker struct {
-	t rapid.TB
-	s *Store
-	k int
+	t    rapid.TB
+	s    *Store
+	k    int
+	made []string
 }
 
-// make inserts rows of a kind, n times.
+// make makes rows of a kind, n times.
 func (m *rowMaker) make(w messaging.World, at time.Time, n int, texts ...string) {
-	m.t.Helper()
-	tx, err := m.s.w.Beginx()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer tx.Rollback()
 	for range n {
 		m.k++
 		named := strings.NewReplacer("{w}", w.WorkspaceID, "{e}", string(w.Environment), "{i}", "ins_"+w.WorkspaceID+string(w.Environment),
 			"{h}", "whk_"+w.WorkspaceID+string(w.Environment), "{k}", strconv.Itoa(m.k), "{u}", messaging.NewID("", at),
 			"{at}", strconv.FormatInt(at.UnixMicro(), 10), "{place}", strconv.FormatInt((at.UnixMicro()+int64(m.k))<<nodeBits, 10))
 		for _, text := range texts {
-			if _, err := tx.Exec(named.Replace(text)); err != nil {
-				m.t.Fatalf("%v\n%s", err, named.Replace(text))
-			}
+			m.made = append(m.made, named.Replace(text))
+		}
+	}
+}
+
+func (m *rowMaker) flush() {
+	m.t.Helper()
+	run(m.t, m.s, m.made...)
+	m.made = nil
+}
+
+// run runs statements in one transaction.
+func run(t rapid.TB, s *Store, texts ...string) {
+	t.Helper()
+	tx, err := s.w.Beginx()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	for _, text := range texts {
+		if _, err := tx.Exec(text); err != nil {
+			t.Fatalf("%v\n%s", err, text)
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		m.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
 // workspace makes a workspace with what is set up in both of its worlds.
 func (m *rowMaker) workspace(id string, at time.Time) (test, live messaging.World) {
-	m.t.Helper()
 	test = messaging.World{WorkspaceID: id, Environment: messaging.Test}
 	live = messaging.World{WorkspaceID: id, Environment: messaging.Live}
 	m.make(test, at, 1, `INSERT INTO workspaces (id, name, created_at) VALUES ('{w}', '{w}', {at})`,
@@ -196,6 +190,9 @@ func (m *rowMaker) of(name string, w messaging.World, at time.Time, n int) {
 	}
 	m.t.Fatalf("no rows of the kind %q", name)
 }
+
+// AllRows is readAll for tests outside the package.
+func AllRows(t rapid.TB, s *Store) map[string][]string { return readAll(t, s) }
 
 // contents are all rows of all tables, as text.
 type contents map[string][]string
@@ -252,7 +249,7 @@ func (c contents) split(w messaging.World) (own, others contents) {
 	var bulks []string
 	for _, row := range append(slices.Clone(c["bulks"]), c["bulk_recipients"]...) {
 		if strings.Contains(row, tenancy) {
-			bulks = append(bulks, regexpID(row, "blk_"))
+			bulks = append(bulks, idIn(row, "blk_"))
 		}
 	}
 	for table, rows := range c {
@@ -267,7 +264,7 @@ func (c contents) split(w messaging.World) (own, others contents) {
 			case "sandbox_owed":
 				belongs = strings.Contains(row, "instance_id=ins_"+w.WorkspaceID+string(w.Environment)+";")
 			case "bulk_chunks":
-				belongs = slices.Contains(bulks, regexpID(row, "blk_"))
+				belongs = slices.Contains(bulks, idIn(row, "blk_"))
 			case "outbox":
 				belongs = strings.Contains(row, "workspace_id="+w.WorkspaceID+";environment="+string(w.Environment)+";")
 			}
@@ -281,8 +278,8 @@ func (c contents) split(w messaging.World) (own, others contents) {
 	return own, others
 }
 
-// regexpID returns the id with a prefix in a row.
-func regexpID(row, prefix string) string {
+// idIn returns the id with a prefix in a row.
+func idIn(row, prefix string) string {
 	_, rest, _ := strings.Cut(row, prefix)
 	id, _, _ := strings.Cut(rest, ";")
 	return prefix + id
@@ -308,164 +305,4 @@ func eachEngine(t *testing.T, f func(t *testing.T, s *Store)) {
 			f(t, s)
 		})
 	}
-}
-
-// A table that a later migration adds must be thought of: whose rows a reset
-// forgets to clear are found in a world that should be empty.
-func TestEveryTableIsClearedByAResetOrKept(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *Store) {
-		thought := slices.Sorted(slices.Values(append(slices.Clone(clearedByReset), keptByReset...)))
-		if diff := cmp.Diff(slices.Sorted(slices.Values(tableNames(t, s))), thought); diff != "" {
-			t.Errorf("tables, and those that are cleared or kept (-there +thought of):\n%s", diff)
-		}
-		m := &rowMaker{t: t, s: s}
-		test, _ := m.workspace("wsp_1", time.Now())
-		for _, r := range worldRows {
-			m.make(test, time.Now(), 1, r.texts...)
-		}
-		own, _ := readAll(t, s).split(test)
-		for _, table := range clearedByReset {
-			if len(own[table]) == 0 {
-				t.Errorf("the tests make no row of %s", table)
-			}
-		}
-	})
-}
-
-// Two workspaces with both worlds, in any state: a reset of one test world clears
-// it, and leaves the others, and what is set up, byte for byte as they were.
-func TestAResetChangesNothingButItsWorld(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *Store) {
-		checks := 0
-		rapid.Check(t, func(r *rapid.T) {
-			checks++
-			now := time.Now()
-			m := &rowMaker{t: r, s: s}
-			target, live := m.workspace(fmt.Sprintf("wsp_a%d", checks), now)
-			test2, live2 := m.workspace(fmt.Sprintf("wsp_b%d", checks), now)
-			defer emptyAll(r, s)
-			for _, w := range []messaging.World{target, live, test2, live2} {
-				for _, row := range worldRows {
-					if n := rapid.IntRange(0, 2).Draw(r, row.name); n > 0 && (w.Environment == messaging.Test || !row.testOnly) {
-						m.make(w, now, n, row.texts...)
-					}
-				}
-			}
-			ownBefore, before := readAll(r, s).split(target)
-			if err := s.ResetSandbox(context.Background(), target.WorkspaceID); err != nil {
-				r.Fatal(err)
-			}
-			own, after := readAll(r, s).split(target)
-			if diff := cmp.Diff(before, after); diff != "" {
-				r.Errorf("other worlds (-before +after):\n%s", diff)
-			}
-			ownBefore["instances"] = slices.DeleteFunc(ownBefore["instances"], func(row string) bool { return strings.Contains(row, "id=ins_d") })
-			for _, table := range clearedByReset {
-				ownBefore[table] = nil
-			}
-			if diff := cmp.Diff(ownBefore, own); diff != "" {
-				r.Errorf("the world that was reset (-want +got):\n%s", diff)
-			}
-		})
-	})
-}
-
-// emptyAll deletes what a check has made.
-func emptyAll(t rapid.TB, s *Store) {
-	t.Helper()
-	last := []string{
-		"pairings", "pairing_links", "webhook_instances", "bulk_instances", "api_key_instances", "bulks", "webhooks", "api_keys", "media", "opt_outs",
-		"sandbox_runs", "sandbox_seeds", "sandbox_clocks", "instances", "workspaces",
-	}
-	first := slices.DeleteFunc(tableNames(t, s), func(table string) bool {
-		return slices.Contains(last, table) || table == "epochs" || table == "installation"
-	})
-	for _, table := range append(first, last...) {
-		if _, err := s.w.Exec(`DELETE FROM ` + table); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// Each transaction deletes a part, so that nobody waits long.
-func TestAResetGoesInParts(t *testing.T) {
-	eachEngine(t, func(t *testing.T, s *Store) {
-		now := time.Now()
-		m := &rowMaker{t: t, s: s}
-		test, live := m.workspace("wsp_1", now)
-		const many = 2*sweepChunk + 10
-		for _, name := range []string{"message", "waiting", "event", "claim", "carriage", "media", "call", "pace", "delivery", "opt-out", "run", "seed"} {
-			m.of(name, test, now, many)
-		}
-		m.of("message", live, now, 3)
-		var gone []string
-		s.MediaGone(func(ids []string) { gone = append(gone, ids...) })
-		before := s.commits.Load()
-		if err := s.ResetSandbox(t.Context(), "wsp_1"); err != nil {
-			t.Fatal(err)
-		}
-		own, others := readAll(t, s).split(test)
-		for _, table := range clearedByReset {
-			if n := len(own[table]); n > 0 {
-				t.Errorf("%d rows of %s are left", n, table)
-			}
-		}
-		if n := len(others["messages"]); n != 3 {
-			t.Errorf("%d live messages, want 3", n)
-		}
-		if len(gone) != many || len(slices.Compact(slices.Sorted(slices.Values(gone)))) != many {
-			t.Errorf("%d files were told, want %d", len(gone), many)
-		}
-		const tables, parts = 13, 3
-		if n := s.commits.Load() - before; n < tables*parts {
-			t.Errorf("%d transactions for %d tables of %d rows", n, tables, many)
-		}
-		_ = live
-	})
-}
-
-func TestTestWorldsAreKeptForSevenDaysAndLiveOnesForGood(t *testing.T) {
-	const day = 24 * time.Hour
-	eachEngine(t, func(t *testing.T, s *Store) {
-		now := time.Now().Truncate(time.Second)
-		m := &rowMaker{t: t, s: s}
-		test, live := m.workspace("wsp_1", now.Add(-9*day))
-		kinds := []string{"message", "inbound", "waiting", "event", "carriage", "call", "media", "bulk", "running bulk", "run"}
-		for _, age := range []time.Duration{8 * day, 6 * day} {
-			at := now.Add(-age)
-			for _, name := range kinds {
-				m.of(name, test, at, 2)
-				if name != "carriage" && name != "run" {
-					m.of(name, live, at, 2)
-				}
-			}
-			if err := s.Sweep(t.Context(), at); err != nil {
-				t.Fatal(err)
-			}
-		}
-		_, before := readAll(t, s).split(test)
-		if err := s.Sweep(t.Context(), now); err != nil {
-			t.Fatal(err)
-		}
-		own, after := readAll(t, s).split(test)
-		for _, c := range []contents{before, after} {
-			delete(c, "sandbox_marks")
-		}
-		if diff := cmp.Diff(before, after); diff != "" {
-			t.Errorf("the live world (-before +after):\n%s", diff)
-		}
-		counts := make(map[string]int)
-		for _, table := range slices.Sorted(maps.Keys(own)) {
-			if n := len(own[table]); n > 0 && slices.Contains(clearedByReset, table) && table != "sandbox_marks" {
-				counts[table] = n
-			}
-		}
-		want := map[string]int{
-			"messages": 8, "outbox": 4, "events": 2, "sandbox_carriages": 2, "sandbox_owed": 2, "calls": 2, "media": 2, "bulks": 6, "bulk_instances": 2,
-			"bulk_recipients": 2, "bulk_chunks": 6, "sandbox_runs": 2,
-		}
-		if diff := cmp.Diff(counts, want); diff != "" {
-			t.Errorf("rows that are left (-got +want):\n%s", diff)
-		}
-	})
 }

@@ -30,6 +30,7 @@ type Options struct {
 	// open. The server sets it; admin commands do not.
 	Exclusive bool
 	// EventRetention is how long events are kept, by their own time; 0: 30 days.
+	// Those of test worlds are kept 7 days at most, by the machine's time.
 	EventRetention time.Duration
 	Logger         *slog.Logger
 }

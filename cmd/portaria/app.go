@@ -143,7 +143,9 @@ func (a *app) newOutbox(o appOptions) {
 func (a *app) messageActs() *instances.MessageActs {
 	return instances.NewMessageActs(instances.MessageActsOptions{
 		Channels: a.manager, Messages: a.store, Reporter: a.store,
-		Now: func(t messaging.Tenancy) time.Time { return a.clockOf(t).Now() },
+		Now: func(m *messaging.Message) time.Time {
+			return a.instanceClock(m.WorkspaceID, m.Environment, m.InstanceID).Now()
+		},
 	})
 }
 

@@ -50,7 +50,9 @@ func fail(io streams, asJSON bool, err error) int {
 		return exitFailed
 	}
 	if told, ok := errors.AsType[toldUsage](err); ok {
-		fmt.Fprintln(io.err, "portaria:", told)
+		if told != "" {
+			fmt.Fprintln(io.err, "portaria:", told)
+		}
 		return exitUsage
 	}
 	f := describe(err)

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,11 +154,15 @@ func (p *play) complaints() []string {
 	return []string{said}
 }
 
-// placed puts before each refused field where it stands.
+// placed puts before each refused field where it stands, in the order of the
+// file.
 func (p *play) placed(fields []fault.Field) (lines []string) {
+	at := func(f fault.Field) place { return p.script.places.find(f.Field) }
+	slices.SortStableFunc(fields, func(a, b fault.Field) int {
+		return cmp.Or(cmp.Compare(at(a).line, at(b).line), cmp.Compare(at(a).column, at(b).column))
+	})
 	for _, field := range fields {
-		at := p.script.places.find(field.Field).in(p.file)
-		lines = append(lines, fmt.Sprintf("%s: %s: %s", at, printable(field.Field), printable(field.Message)))
+		lines = append(lines, fmt.Sprintf("%s: %s: %s", at(field).in(p.file), printable(field.Field), printable(field.Message)))
 	}
 	return lines
 }
@@ -183,8 +189,12 @@ func (r *playPrinter) end(plays []*play) error {
 		}
 	}
 	switch {
+	case unplayed > 0 && len(plays) == 1:
+		return toldUsage("") // the complaint has said it
 	case unplayed > 0:
 		return toldUsage(fmt.Sprintf("%d of %d scripts not played, %d failed", unplayed, len(plays), failed))
+	case failed > 0 && len(plays) == 1:
+		return toldError("the script failed")
 	case failed > 0:
 		return toldError(fmt.Sprintf("%d of %d scripts failed", failed, len(plays)))
 	default:

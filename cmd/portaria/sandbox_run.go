@@ -149,15 +149,31 @@ func (cmd *sandboxRunCmd) play(ctx context.Context, api *apiClient, plays []*pla
 // when no other is under way.
 func (cmd *sandboxRunCmd) playOne(ctx context.Context, api *apiClient, alone *sync.RWMutex, p *play) {
 	alone.RLock()
-	p.data, p.err = cmd.ask(ctx, api, p.script)
+	p.data, p.err = cmd.askPatiently(ctx, api, p.script)
 	alone.RUnlock()
 	if refused, ok := errors.AsType[*refusal](p.err); ok && refused.Code == "SANDBOX_RUN_IN_PROGRESS" && len(cmd.Files) > 1 {
 		alone.Lock()
-		p.data, p.err = cmd.ask(ctx, api, p.script)
+		p.data, p.err = cmd.askPatiently(ctx, api, p.script)
 		alone.Unlock()
 	}
 	if p.err == nil && json.Unmarshal(p.data, &p.run) != nil {
 		p.data, p.err = nil, errStrangeAnswer
+	}
+}
+
+// askPatiently asks again, for limitPatience at most, while the key has used up
+// its rate: a run that was refused for that has not begun.
+func (cmd *sandboxRunCmd) askPatiently(ctx context.Context, api *apiClient, s *script) (jsontext.Value, error) {
+	var waited time.Duration
+	for {
+		data, err := cmd.ask(ctx, api, s)
+		if !limited(err) {
+			return data, err
+		}
+		wait := askedWait(err)
+		if waited += wait; waited > limitPatience || !pause(ctx, wait) {
+			return nil, err
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
@@ -105,30 +107,30 @@ func TestSandboxRunEndsAsTheRunDid(t *testing.T) {
 			"failed", orderScript, 201, failedRun, exitFailed,
 			"order.yaml: failed, 3 steps in 5s of its clock (run_2)\n  +0ms    send\n" +
 				"order.yaml:3:5: step 2, expect, failed: message.read did not come within 5s. (EVENT_MISSING)\n",
-			"portaria: 1 of 1 scripts failed\n",
+			"portaria: the script failed\n",
 		},
 		{
 			"aborted", orderScript, 201, abortedRun, exitFailed,
-			"order.yaml: failed, 0 steps in 0s of its clock (run_3)\norder.yaml: the run is aborted\n", "portaria: 1 of 1 scripts failed\n",
+			"order.yaml: failed, 0 steps in 0s of its clock (run_3)\norder.yaml: the run is aborted\n", "portaria: the script failed\n",
 		},
 		{
 			"a script with faults", orderScript, 422,
-			`{"code":"VALIDATION_FAILED","message":"No.","details":{"fields":[{"field":"steps[0].send.to","rule":"format","message":"is no number"},{"field":"steps[1].expect.within","rule":"x","message":"is too long"}]}}`,
+			`{"code":"VALIDATION_FAILED","message":"No.","details":{"fields":[{"field":"steps[1].expect.within","rule":"x","message":"is too long"},{"field":"steps[0].send.to","rule":"format","message":"is no number"}]}}`,
 			exitUsage, "",
 			"portaria: order.yaml:2:16: steps[0].send.to: is no number (VALIDATION_FAILED)\n" +
-				"portaria: order.yaml:4:7: steps[1].expect.within: is too long (VALIDATION_FAILED)\nportaria: 1 of 1 scripts not played, 0 failed\n",
+				"portaria: order.yaml:4:7: steps[1].expect.within: is too long (VALIDATION_FAILED)\n",
 		},
 		{
 			"a key that may not", orderScript, 403, `{"code":"INSUFFICIENT_SCOPE","message":"The key has not the scope.","details":{}}`, exitUsage, "",
-			"portaria: order.yaml: The key has not the scope. (INSUFFICIENT_SCOPE)\nportaria: 1 of 1 scripts not played, 0 failed\n",
+			"portaria: order.yaml: The key has not the scope. (INSUFFICIENT_SCOPE)\n",
 		},
 		{
 			"an answer of a stranger", orderScript, 200, `7`, exitUsage, "",
-			"portaria: order.yaml: What answered is not Portaria: check PORTARIA_URL. (NOT_PORTARIA)\nportaria: 1 of 1 scripts not played, 0 failed\n",
+			"portaria: order.yaml: What answered is not Portaria: check PORTARIA_URL. (NOT_PORTARIA)\n",
 		},
 		{
 			"a broken script", "steps:\n\t- drop", 201, passedRun, exitUsage, "",
-			"portaria: order.yaml:2:1: found character that cannot start any token (SCRIPT_INVALID)\nportaria: 1 of 1 scripts not played, 0 failed\n",
+			"portaria: order.yaml:2:1: found character that cannot start any token (SCRIPT_INVALID)\n",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -231,6 +233,56 @@ func TestScriptsThatMeetOnAnInstanceArePlayedInTurn(t *testing.T) {
 	exit, out, complaints := s.run("", append([]string{"run", "--parallel", "8"}, files...)...)
 	if exit != exitDone || strings.Count(out, ": passed") != len(files) {
 		t.Errorf("exit = %d with\n%s\n%s", exit, out, complaints)
+	}
+}
+
+// Many scripts may need all the requests that a key has.
+func TestALimitedRunIsAskedForAgain(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		refusals, asks int
+		took           time.Duration
+		fails          bool
+	}{
+		{"at once", 0, 1, 0, false},
+		{"twice", 2, 3, 40 * time.Second, false},
+		{"for too long", 99, 7, 120 * time.Second, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api, asks := &apiClient{base: "http://portaria.test", token: "sk_test_x"}, 0
+				api.http.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+					answer := reply{http.StatusCreated, answered(passedRun)}
+					if asks++; asks <= c.refusals {
+						answer = reply{http.StatusTooManyRequests, refusedWith("RATE_LIMITED", "")}
+					}
+					return &http.Response{StatusCode: answer.status, Header: http.Header{"Retry-After": {"20"}}, Body: io.NopCloser(strings.NewReader(answer.body))}, nil
+				})
+				s, err := readScript(standardInput, strings.NewReader(orderScript))
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				_, err = new(sandboxRunCmd).askPatiently(t.Context(), api, s)
+				if took := time.Since(began); (err != nil) != c.fails || took != c.took || asks != c.asks {
+					t.Errorf("it ended with %v after %s and %d requests, want %s and %d", err, took, asks, c.took, c.asks)
+				}
+			})
+		})
+	}
+}
+
+// Verdicts are coloured for people who look, and for nobody else.
+func TestVerdictsAreColouredOnATerminal(t *testing.T) {
+	p := &play{file: "order.yaml", run: runView{ID: "run_1", Passed: true}}
+	for colour, want := range map[bool]string{
+		true:  "order.yaml: \x1b[32mpassed\x1b[0m, 0 steps in 0s of its clock (run_1)\n",
+		false: "order.yaml: passed, 0 steps in 0s of its clock (run_1)\n",
+	} {
+		var out bytes.Buffer
+		if err := (&playPrinter{colour: colour}).tell(&out, p); err != nil || out.String() != want {
+			t.Errorf("with colour %t it is %q, %v; want %q", colour, out.String(), err, want)
+		}
 	}
 }
 

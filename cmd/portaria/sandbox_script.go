@@ -107,11 +107,15 @@ func scriptName(file string) string {
 	return printable(file)
 }
 
+// maxRunName is the longest name of a run, in characters.
+const maxRunName = 100
+
 // title is what a run is called when neither the script nor a flag says it: the
 // file's name.
 func (s *script) title() string {
 	name := filepath.Base(s.file)
-	return strings.TrimSuffix(name, filepath.Ext(name))
+	name = strings.TrimSuffix(name, filepath.Ext(name))
+	return string([]rune(name)[:min(maxRunName, utf8.RuneCountInString(name))])
 }
 
 // misplacedError is what is wrong at a place of a file.

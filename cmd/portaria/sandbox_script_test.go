@@ -79,7 +79,7 @@ func canonical(t *testing.T, text string) string {
 // CI prints.
 func TestABrokenScriptSaysWhere(t *testing.T) {
 	for _, c := range []struct{ name, file, text, want string }{
-		{"a quote that does not end", "a.yaml", "steps:\n  - send: {to: \"x}\n", "a.yaml:3:1: found unexpected end of stream"},
+		{"a quote that does not end", "a.yaml", "steps:\n  - send: {to: \"x}\n", "a.yaml:2:16: found unexpected end of stream"},
 		{"a tab", "a.yaml", "steps:\n\t- drop\n", "a.yaml:2:1: found character that cannot start any token"},
 		{"two colons", "a.yaml", "name: x\na: b: c\n", "a.yaml:2:5: mapping values are not allowed in this context"},
 		{"a name twice", "a.yaml", "steps: []\nname: x\n  \nname: y\n", "a.yaml:4:1: the name name is there twice"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v4"
@@ -64,7 +65,11 @@ func misplacedYAML(err error) error {
 	if !ok {
 		return err
 	}
-	return &misplacedError{place{wrong.Mark.Line, wrong.Mark.Column}, wrong.Message}
+	at := wrong.Mark
+	if strings.Contains(wrong.Message, "end of stream") && wrong.ContextMark.Line > 0 {
+		at = wrong.ContextMark // where that which does not end begins
+	}
+	return &misplacedError{place{at.Line, at.Column}, wrong.Message}
 }
 
 // yamlWriter writes YAML as JSON.

@@ -40,6 +40,8 @@ func (m *matrix) target(t *testing.T, row gateway.Row, env messaging.Environment
 		made.message = m.message(t, env, made.instance)
 	}
 	switch row.OperationID {
+	case "getRun":
+		made.message = m.run(t, env, made.instance)
 	case "getMedia":
 		made.message = m.media(t, env, made.instance)
 	case "editMessage", "revokeMessage":
@@ -93,6 +95,10 @@ func bodyOf(row gateway.Row) string {
 		return `{}`
 	case "scanCode", "dropConnection", "reconnectInstance", "removeDevice", "banInstance":
 		return `{}`
+	case "resetSandbox":
+		return `{}`
+	case "createRun":
+		return `{"instance":"INSTANCE","steps":[{"advance":{"seconds":0}}]}`
 	case "receiveMessage":
 		return `{"from":"+5511912345678","text":"Olá"}`
 	case "createPairingCode":
@@ -198,19 +204,28 @@ func (m *matrix) message(t *testing.T, env messaging.Environment, instance strin
 	}, http.StatusAccepted)
 }
 
-// sent makes a message that the network has; a fixture without a network may
-// answer that it waits.
+// sent makes a message that the network has, to somebody for whom none waits; a
+// fixture without a network may answer that it waits.
 func (m *matrix) sent(t *testing.T, env messaging.Environment, instance string) string {
 	t.Helper()
 	answer := m.client.Do(t, Request{
 		Method: http.MethodPost, Path: "/v1/instances/" + instance + "/messages?wait=sent&timeout=30s", Token: m.operator(t, env),
-		Body: `{"to":"+5511912345678","text":"Olá"}`,
+		Body: `{"to":"+12025550147","text":"Olá"}`,
 	})
 	var made struct{ Data struct{ ID string } }
 	if err := json.Unmarshal(answer.Body, &made); err != nil || made.Data.ID == "" {
 		t.Fatalf("send: %d, %s", answer.Status, answer.Body)
 	}
 	return made.Data.ID
+}
+
+// run plays a script that does nothing on an instance.
+func (m *matrix) run(t *testing.T, env messaging.Environment, instance string) string {
+	t.Helper()
+	return m.create(t, Request{
+		Method: http.MethodPost, Path: "/v1/sandbox/runs", Token: m.operator(t, env),
+		Body: `{"instance":"` + instance + `","steps":[{"advance":0}]}`,
+	}, http.StatusCreated)
 }
 
 // slowBulk is a bulk that runs for longer than any test: its second recipient is

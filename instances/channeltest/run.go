@@ -18,7 +18,7 @@ type story struct {
 
 // Run plays every story on every network, and compares what was seen.
 func Run(t *testing.T, networks ...Network) {
-	for _, of := range [][]story{linking(), sending(), unread(), waiting(), unlinked(), faulty(), limited()} {
+	for _, of := range [][]story{linking(), sending(), unread(), waiting(), unlinked(), faulty(), limited(), amending(), acting()} {
 		for _, story := range of {
 			t.Run(story.name, func(t *testing.T) {
 				t.Parallel()

@@ -38,6 +38,7 @@ var floors = map[string]int{
 	"migrations":      1,
 
 	"docs/snippets":     apart,
+	"examples":          apart,
 	"wasim":             apart,
 	"internal/archtest": apart,
 	"internal/testbin":  apart,
