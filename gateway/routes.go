@@ -165,7 +165,6 @@ func (s *Server) mediaRows() []Row {
 		Faults: []*fault.Fault{
 			media.ErrEmpty, media.ErrURLNotAllowed, media.ErrUnreachable, ErrIdempotencyReused, ErrIdempotencyInProgress,
 		},
-		Seeds:   SeedsIDs,
 		Handler: handle(s.uploadMedia),
 	}, {
 		Method: http.MethodGet, Path: "/v1/media/{id}", OperationID: "getMedia", Tag: "media",

@@ -27,6 +27,7 @@ func (s *Server) webhookRows() []Row {
 			"instances alone, and of those that it names.",
 		Scopes: manage, BodyLimit: jsonLimit, Statuses: []int{http.StatusCreated}, Example: webhookExample,
 		Faults:  append(append([]*fault.Fault{webhooks.ErrTooMany}, named...), once...),
+		Seeds:   SeedsIDs,
 		Handler: handle(s.createWebhook),
 	}, {
 		Method: http.MethodGet, Path: "/v1/webhooks", OperationID: "listWebhooks", Tag: "webhooks",

@@ -1,11 +1,13 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
 	"portaria/auth"
+	"portaria/gateway"
 	"portaria/gateway/gatewaytest"
 	"portaria/messaging"
 )
@@ -71,5 +73,27 @@ func TestSeedsAreChecked(t *testing.T) {
 	h.Expect(t, seeded(get("/v1/me", live), "s"), http.StatusOK, "")
 	if n := h.accepted(); n != 1 {
 		t.Errorf("%d messages were accepted", n)
+	}
+}
+
+// The document names the header where it has an effect.
+func TestTheSeedIsDocumentedWhereItCounts(t *testing.T) {
+	h := open(t)
+	var document struct {
+		Paths map[string]map[string]struct {
+			Parameters []struct{ Name string }
+		}
+	}
+	if err := json.Unmarshal([]byte(fetch(t, h.URL()+"/openapi.json").body), &document); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range h.Rows() {
+		named := false
+		for _, p := range document.Paths[row.Path][strings.ToLower(row.Method)].Parameters {
+			named = named || p.Name == "X-Sandbox-Seed"
+		}
+		if want := row.Seeds != gateway.SeedsNothing; named != want || want && row.Method != http.MethodPost {
+			t.Errorf("%s %s: the seed is documented: %v", row.Method, row.Path, named)
+		}
 	}
 }

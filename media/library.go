@@ -114,6 +114,21 @@ func (l *Library) Drop(ctx context.Context, m messaging.MediaInfo) error {
 	return nil
 }
 
+// Remove deletes the bytes of files whose rows are gone. One that cannot be
+// deleted is the error; the others are deleted all the same.
+func (l *Library) Remove(ids []string) error {
+	var failed []error
+	for _, id := range ids {
+		if !messaging.ValidID(messaging.MediaPrefix, id) {
+			continue
+		}
+		if err := os.Remove(l.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
 // Find returns what is known of a file within a tenancy. One of an instance
 // that the allowlist does not open is fault.ErrNotFound, as an absent one.
 func (l *Library) Find(ctx context.Context, t messaging.Tenancy, id string) (messaging.MediaInfo, error) {

@@ -136,7 +136,7 @@ func echoOf(c *Carried, at time.Time) *messaging.InboundMessage {
 		from.Input = "+" + phone
 	}
 	return &messaging.InboundMessage{Message: messaging.Message{
-		ID:          messaging.NewID(messaging.MessagePrefix, at),
+		ID:          messaging.NewID(messaging.MessagePrefix, time.Now()),
 		WorkspaceID: c.WorkspaceID,
 		Environment: messaging.Test,
 		InstanceID:  c.InstanceID,

@@ -107,6 +107,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 	}
 	s.Tell(a.tell)
 	s.TestNow(a.clocks.Peek)
+	s.MediaGone(a.removeFiles)
 	s.TellInstances(a.manager.Observe)
 	if a.directory, err = auth.New(auth.Options{Store: s, Logger: o.log}); err != nil {
 		return nil, err
@@ -124,6 +125,13 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 		TrustedProxies: o.trustedProxies, Version: version(), Secret: o.secretKey, SpoolDir: o.spoolDir,
 	})
 	return a, err
+}
+
+// removeFiles deletes the bytes of files that nothing names any more.
+func (a *app) removeFiles(ids []string) {
+	if err := a.media.Remove(ids); err != nil {
+		a.log.Error("files not deleted", "error", err)
+	}
 }
 
 // newOutbox makes the queue behind every send.

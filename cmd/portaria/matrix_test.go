@@ -34,6 +34,7 @@ type realDoor struct {
 	url       string
 	workspace string
 	stranger  string
+	mediaDir  string
 }
 
 func newRealDoor(t *testing.T, s *store.Store) *realDoor {
@@ -51,14 +52,15 @@ func newRealDoorIn(t *testing.T, s *store.Store, workspace string) *realDoor {
 // sessions.
 func newRealDoorOn(t *testing.T, s *store.Store, workspace string, live *sessions) *realDoor {
 	t.Helper()
+	mediaDir := t.TempDir()
 	a, err := newApp(s, appOptions{
-		log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: t.TempDir(), secretKey: make([]byte, secretKeySize),
+		log: (&Config{LogLevel: "error"}).logger(t.Output()), bcryptCost: auth.MinBcryptCost, mediaDir: mediaDir, secretKey: make([]byte, secretKeySize),
 		whatsapp: live, sinks: sinkOptions{allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, allowHTTP: true}, // where the matrix has its endpoints
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &realDoor{app: a}
+	d := &realDoor{app: a, mediaDir: mediaDir}
 	d.workspace = storetest.Workspace(t, s, workspace).Workspace()
 	d.stranger = storetest.Workspace(t, s, workspace+"-theirs").Workspace()
 	if err := a.recover(t.Context()); err != nil {

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -105,6 +107,9 @@ func TestAResetClearsTheTestWorldAlone(t *testing.T) {
 			if got := mine.shows(t, all...); got != "messages 0, events 0, bulk 0, opt-outs 0, sandbox/messages 0" {
 				t.Errorf("a day later: %s", got)
 			}
+			if n := files(t, g.mediaDir); n != 0 {
+				t.Errorf("%d files are left", n)
+			}
 			mine.ask(t, http.MethodPut, "/v1/sandbox/clock", `{"mode":"real"}`, http.StatusOK)
 			mine.ask(t, http.MethodPost, "/v1/instances/one/messages?wait=delivered", `{"to":"+12025550123","text":"x"}`, http.StatusOK)
 		})
@@ -124,8 +129,24 @@ func (w twin) stir(t *testing.T) {
 	w.ask(t, http.MethodPost, "/v1/instances/one/messages", `{"to":"+15005550018","text":"slow"}`, http.StatusAccepted)
 	w.ask(t, http.MethodPost, "/v1/sandbox/instances/one/inbound", `{"from":"+12025550155","text":"hello"}`, http.StatusCreated)
 	w.ask(t, http.MethodPost, "/v1/sandbox/runs", `{"steps":["drop"]}`, http.StatusCreated)
+	w.ask(t, http.MethodPost, "/v1/media", `{"base64":"iVBORw0KGgo=","filename":"a.png"}`, http.StatusCreated)
 	rows := strings.Repeat(`{"to":"+12025550100"},`, 499) + `{"to":"+12025550101"}`
 	w.ask(t, http.MethodPost, "/v1/instances/one/bulk", `{"message":{"text":"x"},"dedupe":false,"pace":{"min_gap_ms":50},"recipients":[`+rows+`]}`, http.StatusAccepted)
 }
 
 func tomorrow() string { return time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339) }
+
+// files counts what lies in a folder.
+func files(t *testing.T, dir string) (n int) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			n++
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

@@ -28,7 +28,7 @@ func TestSandboxCommandsAskTheAPI(t *testing.T) {
 		{"advance", "advance|90s", "POST /v1/sandbox/clock/advance", `{"seconds":90}`, clock, "frozen, 2026-01-31T12:00:00.000Z\n"},
 		{"reset", "reset", "POST /v1/sandbox/reset", `{}`, `{"reset":true}`, "The sandbox is empty.\n"},
 		{
-			"messages", "messages|--limit|2", "GET /v1/sandbox/messages?limit=2", ``,
+			"messages", "messages|--limit|2|--instance|a b", "GET /v1/sandbox/messages?instance=a+b&limit=2", ``,
 			`[{"wa_message_id":"3EB0","message_id":"msg_1","instance_id":"ins_1","to":{"input":"1","wa_id":"1@s.whatsapp.net"},"type":"text","content":{"body":"Hi\u001b[2J"},"carried_at":"2026-01-31T12:00:00.000Z"}]`,
 			"CARRIED                   MESSAGE  INSTANCE  TO                TYPE  TEXT\n2026-01-31T12:00:00.000Z  msg_1    ins_1     1@s.whatsapp.net  text  \"Hi·[2J\"\n",
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -77,7 +78,8 @@ func printClock(c *Config, io streams, data jsontext.Value, err error) error {
 type sandboxMessagesCmd struct {
 	apiFlags
 
-	Limit int `default:"50" help:"How many of the newest, at most 200." placeholder:"N"`
+	Instance string `help:"Only of this instance, by id or name." placeholder:"INSTANCE"`
+	Limit    int    `default:"50" help:"How many of the newest, at most 200." placeholder:"N"`
 }
 
 // Help implements kong.HelpProvider.
@@ -85,7 +87,7 @@ func (sandboxMessagesCmd) Help() string {
 	return `One row for each time that the network took a message: what contacts have got.
 
   portaria sandbox messages
-  portaria sandbox messages --limit 1 --json`
+  portaria sandbox messages --instance shop --limit 1 --json`
 }
 
 // Run implements the command.
@@ -93,7 +95,11 @@ func (cmd *sandboxMessagesCmd) Run(ctx context.Context, c *Config, io streams) e
 	if cmd.Limit < 1 || cmd.Limit > 200 {
 		return usageError("--limit: must lie between 1 and 200")
 	}
-	data, err := cmd.ask(ctx, http.MethodGet, "/v1/sandbox/messages?limit="+strconv.Itoa(cmd.Limit), nil)
+	query := url.Values{"limit": {strconv.Itoa(cmd.Limit)}}
+	if cmd.Instance != "" {
+		query.Set("instance", cmd.Instance)
+	}
+	data, err := cmd.ask(ctx, http.MethodGet, "/v1/sandbox/messages?"+query.Encode(), nil)
 	if err != nil || c.JSON {
 		return printData(io, data, err)
 	}

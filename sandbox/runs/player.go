@@ -53,8 +53,9 @@ func (p *player) count() int64 {
 // ErrInProgress, and those of the store; what goes wrong in a step is told in its
 // report.
 func (s *Service) Run(ctx context.Context, script Script) (Run, error) {
-	if script.Seed != "" {
-		ctx = messaging.WithSeed(ctx, messaging.NewSeed(script.Tenancy.Workspace(), script.source(), 0))
+	ctx, err := s.seeded(ctx, &script)
+	if err != nil {
+		return Run{}, err
 	}
 	p, err := s.begin(ctx, &script)
 	if err != nil {
@@ -70,13 +71,20 @@ func (s *Service) Run(ctx context.Context, script Script) (Run, error) {
 // endPatience bounds the end of a run.
 const endPatience = 10 * time.Second
 
-// source is what a run's ids are made of besides its workspace: two runs of one
-// seed on different instances are not the same.
-func (s *Script) source() string {
-	if s.Instance == nil {
-		return "run\x00" + s.Seed
+// seeded has the ids of a run drawn from its seed, if it has one.
+func (s *Service) seeded(ctx context.Context, script *Script) (context.Context, error) {
+	if script.Seed == "" {
+		return ctx, nil
 	}
-	return "run\x00" + s.Seed + "\x00" + s.Instance.ID
+	workspace, source, n := script.Tenancy.Workspace(), "run "+script.Seed, int64(0)
+	if script.Instance != nil {
+		source += " on " + script.Instance.ID
+		var err error
+		if n, err = s.Store.NextSeed(ctx, workspace, source); err != nil {
+			return nil, fmt.Errorf("seed: %w", err)
+		}
+	}
+	return messaging.WithSeed(ctx, messaging.NewSeed(workspace, source, n)), nil
 }
 
 // begin takes the instance, or makes one, and gives it a clock.
@@ -102,7 +110,7 @@ func (s *Service) begin(ctx context.Context, script *Script) (p *player, err err
 
 // open makes everything ready for the first step.
 func (p *player) open(ctx context.Context) (err error) {
-	if p.script.Seed != "" {
+	if p.script.Seed != "" && p.run.OwnInstance {
 		if err := p.replace(ctx); err != nil {
 			return err
 		}

@@ -38,7 +38,9 @@ type Script struct {
 	Unpaired bool                // of its own instance: it begins created, to rehearse pairing
 	Steps    []Step
 	// Seed is X-Sandbox-Seed: the ids of the run, its own instance and its messages
-	// are drawn from it. A run replaces the one before it that had the same seed.
+	// are drawn from it. A run with an instance of its own replaces the one before it
+	// that had the same seed. On a given instance what was sent stays, so the n-th run
+	// since the reset has the ids of the n-th.
 	Seed string
 }
 
@@ -150,6 +152,8 @@ type Store interface {
 	// ForgetRun deletes a run that has ended with all that it left: its own
 	// instance, and the messages, carriages and events of that.
 	ForgetRun(ctx context.Context, r Run) error
+	// NextSeed counts a request that draws its ids from a seed; the first is 0.
+	NextSeed(ctx context.Context, workspace, seed string) (int64, error)
 	// SettleInstance forgets what the network owes for an instance's messages.
 	SettleInstance(ctx context.Context, instanceID string) error
 }
