@@ -11,8 +11,8 @@ import (
 const (
 	// EditWindow is that of WhatsApp's apps.
 	EditWindow = 15 * time.Minute
-	// RevokeWindow is what WhatsApp's help calls about two days, and its
-	// announcement of August 2022 two days and twelve hours.
+	// RevokeWindow is that of the apps, as far as is known: two and a half days. A
+	// network that has another refuses by itself.
 	RevokeWindow = 60 * time.Hour
 )
 
