@@ -149,8 +149,8 @@ func (x *exchange) answerScan(token string) error {
 }
 
 // scanToken links the simulated phone to the instance that shows a token, unless
-// it is only asked whether there is one (HEAD). Addresses that miss too often
-// wait. Faults: fault.ErrNotFound, auth.ErrRateLimited.
+// it is only asked whether there is one (HEAD). Addresses that miss too often wait,
+// and so does who looks too often. Faults: fault.ErrNotFound, auth.ErrRateLimited.
 func (x *exchange) scanToken(ctx context.Context, token string) (messaging.Instance, error) {
 	s, who := x.server, x.stranger()
 	if err := s.misses.take(who, x.began, 0); err != nil {
@@ -161,6 +161,9 @@ func (x *exchange) scanToken(ctx context.Context, token string) (messaging.Insta
 		if errors.Is(err, fault.ErrNotFound) {
 			_ = s.misses.take(who, x.began, 1)
 		}
+		return messaging.Instance{}, err
+	}
+	if err := s.looks.take(instance.ID, x.began, 1); err != nil {
 		return messaging.Instance{}, err
 	}
 	test, ok := instance.Test()

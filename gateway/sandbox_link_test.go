@@ -149,3 +149,17 @@ func TestStrangeTokensAreNotFound(t *testing.T) {
 		}
 	}
 }
+
+// To look at a link costs a question to the database: who does nothing else
+// waits.
+func TestLookersAtALinkWait(t *testing.T) {
+	h := open(t)
+	h.pairing(t, "shop")
+	codes := map[int]int{}
+	for range 80 {
+		codes[visit(t, http.MethodHead, h.URL()+gateway.ScanPath+firstToken, nil).status]++
+	}
+	if codes[http.StatusOK] == 0 || codes[http.StatusTooManyRequests] == 0 || len(codes) != 2 {
+		t.Errorf("statuses %v", codes)
+	}
+}

@@ -58,8 +58,8 @@ func (d *Driver) ReceiveRevoke(ctx context.Context, instance messaging.TestInsta
 	})
 }
 
-// ReceiveCall has a contact call a test instance. rejects says that the
-// instance's settings reject calls. Fault: ErrNotOnline.
+// ReceiveCall has a contact call a test instance. It gives the call its id and its
+// time. Fault: ErrNotOnline.
 func (d *Driver) ReceiveCall(ctx context.Context, instance messaging.TestInstance, call messaging.Call) (messaging.Call, error) {
 	facts, now, err := d.online(instance)
 	if err != nil {

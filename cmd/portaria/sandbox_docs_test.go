@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,7 +45,9 @@ func pasteDocument(t *testing.T, folder, commands string) (said string) {
 		t.Fatalf("the first start shows no key:\n%s", g.log)
 	}
 	here := strings.NewReplacer("127.0.0.1:8080", g.address, "127.0.0.1:8090", "127.0.0.1:"+port, "sk_test_…", key[1])
-	cmd := exec.CommandContext(t.Context(), "bash", "-eu", "-o", "pipefail", "-c", here.Replace(commands))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-eu", "-o", "pipefail", "-c", here.Replace(commands))
 	cmd.Dir, cmd.Env = folder, append(g.command().Env, "PORTARIA_URL=http://"+g.address, "PYTHONDONTWRITEBYTECODE=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.Contains(string(out), `"success":false`) {
@@ -112,7 +115,7 @@ func TestSandboxExamplesPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := pasteDocument(t, root, strings.ReplaceAll(commands, "go test ", "go test -count=1 -v "))
-	for _, want := range []string{"# pass 6", "Ran 7 tests", "--- PASS: TestShop"} {
+	for _, want := range []string{"STOP is obeyed", "Ran 7 tests", "--- PASS: TestShop"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the examples do not say %q:\n%s", want, said)
 		}

@@ -131,7 +131,7 @@ func (p *player) await(ctx context.Context, step *Step, report *StepReport) {
 	}
 	if !step.Expect.Absent {
 		report.Passed = false
-		report.Problem = &Problem{Code: "EVENT_DID_NOT_COME", Message: "No such event came within " + step.Expect.Within.String() + "."}
+		report.Problem = &Problem{Code: "EVENT_DID_NOT_COME", Message: "No " + string(step.Expect.Event) + " came within " + step.Expect.Within.String() + "."}
 	}
 }
 

@@ -10,6 +10,8 @@ const READS_IT = '+15005550006';
 const NOT_A_NUMBER = '+15005550001';
 const NOT_ON_WHATSAPP = '+15005550009';
 
+const patience = {timeout: 60_000}; // it costs nothing where things work
+
 const portaria = new Portaria({url: process.env.PORTARIA_URL, key: process.env.PORTARIA_API_KEY});
 const shop = new Shop(portaria);
 const end = new AbortController();
@@ -22,7 +24,7 @@ before(async () => {
   await new Promise((opened, failed) => {
     following = shop.follow(end.signal, opened).catch((why) => end.signal.aborted || failed(why));
   });
-});
+}, patience);
 
 after(async () => {
   end.abort();
@@ -37,13 +39,13 @@ const order = (phone) => {
 };
 const write = (from, text) => portaria.ask('POST', `/v1/sandbox/instances/${instance}/inbound`, {from, text});
 
-test('a customer is told', async () => {
+test('a customer is told', patience, async () => {
   const pizza = order(READS_IT);
   await Promise.all([once(shop, 'notice'), shop.orderReady(pizza.number)]);
   assert.equal(pizza.notice, 'told');
 });
 
-test('telling twice sends once', async () => {
+test('telling twice sends once', patience, async () => {
   const pizza = order(READS_IT);
   await Promise.all([once(shop, 'notice'), shop.orderReady(pizza.number)]);
   await shop.orderReady(pizza.number);
@@ -51,25 +53,25 @@ test('telling twice sends once', async () => {
   assert.equal(carried.filter((row) => row.content.body === `Your order ${pizza.number} is ready.`).length, 1);
 });
 
-test('who is not on WhatsApp is called', async () => {
+test('who is not on WhatsApp is called', patience, async () => {
   const pizza = order(NOT_ON_WHATSAPP);
   await Promise.all([once(shop, 'notice'), shop.orderReady(pizza.number)]);
   assert.equal(pizza.notice, 'call');
 });
 
-test('a number that cannot be is called, too', async () => {
+test('a number that cannot be is called, too', patience, async () => {
   const pizza = order(NOT_A_NUMBER);
   await shop.orderReady(pizza.number);
   assert.equal(pizza.notice, 'call');
 });
 
-test('who asks for an order is answered', async () => {
+test('who asks for an order is answered', patience, async () => {
   const pizza = order(READS_IT);
   const [[, reply]] = await Promise.all([once(shop, 'answered'), write('+5511912345678', `Where is my order ${pizza.number}?`)]);
   assert.equal(reply, `Order ${pizza.number} is in the oven.`);
 });
 
-test('STOP is obeyed', async () => {
+test('STOP is obeyed', patience, async () => {
   const phone = '+5511912345679';
   await Promise.all([once(shop, 'silent'), write(phone, 'stop')]);
   const pizza = order(phone);
