@@ -156,7 +156,7 @@ func (s *Server) messageRows() []Row {
 
 func (s *Server) mediaRows() []Row {
 	return []Row{{
-		Method: http.MethodPost, Path: "/v1/media", OperationID: "uploadMedia", Tag: "media",
+		Method: http.MethodPost, Path: "/v1/media", OperationID: "uploadMedia", Tag: "media", Seeds: SeedsIDs,
 		Summary: "Upload a file for messages",
 		Description: "As a form with the part file, of at most 100 MiB, or as JSON with url or base64. The file's type is found from its bytes. " +
 			"Messages name it by media_id, as often as they like.",

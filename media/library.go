@@ -91,7 +91,7 @@ func (l *Library) Put(ctx context.Context, u Upload) (messaging.MediaInfo, error
 // ErrStorage.
 func (l *Library) Keep(ctx context.Context, s *Spooled, m messaging.MediaInfo) (messaging.MediaInfo, error) {
 	now := time.Now()
-	m.ID, m.Size, m.SHA256 = messaging.NewID(messaging.MediaPrefix, now), s.Size, s.SHA256
+	m.ID, m.Size, m.SHA256 = messaging.DrawID(ctx, messaging.MediaPrefix, now), s.Size, s.SHA256
 	m.Filename = cleanName(m.Filename)
 	path := l.path(m.ID)
 	if err := s.moveTo(path); err != nil {
