@@ -216,7 +216,7 @@ func TestInstancesOfTheFirstSchemaAreLinked(t *testing.T) {
 		VALUES ('w', $1, $2, $2, 'sandbox', 'connected', $3, '', 1, 0, $4, '', '{}', '{}', 1)`
 	for _, engine := range storetest.Engines {
 		t.Run(engine, func(t *testing.T) {
-			o := storetest.Options(t, engine)
+			o := storetest.Empty(t, engine)
 			name, dsn, dialect := "postgres", o.DatabaseURL, goose.DialectPostgres
 			if engine == "sqlite" {
 				name, dsn, dialect = "sqlite", filepath.Join(o.DataDir, "portaria.db"), goose.DialectSQLite3

@@ -34,7 +34,7 @@ func Attach(address string) (*Server, error) {
 // NewDatabase creates an empty database and returns its URL. drop removes it,
 // open connections or not; it does its best, for the server is thrown away.
 func (s *Server) NewDatabase(ctx context.Context) (address string, drop func(), err error) {
-	name, err := s.createDatabase(ctx)
+	name, err := s.createDatabase(ctx, emptyTemplate)
 	if err != nil {
 		return "", nil, err
 	}
@@ -52,11 +52,14 @@ func (s *Server) databaseURL(name string) string {
 	return u.String()
 }
 
-func (s *Server) createDatabase(ctx context.Context) (string, error) {
+// emptyTemplate is PostgreSQL's own: a database is always a copy of another.
+const emptyTemplate = "template1"
+
+func (s *Server) createDatabase(ctx context.Context, template string) (string, error) {
 	var tag [8]byte
 	rand.Read(tag[:])
 	name := "portaria_test_" + hex.EncodeToString(tag[:])
-	if err := s.exec(ctx, "CREATE DATABASE "+pq.QuoteIdentifier(name)); err != nil {
+	if err := s.exec(ctx, "CREATE DATABASE "+pq.QuoteIdentifier(name)+" TEMPLATE "+pq.QuoteIdentifier(template)); err != nil {
 		return "", fmt.Errorf("testpg: create database: %w", err)
 	}
 	return name, nil
@@ -90,7 +93,29 @@ func Database(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	name, err := s.createDatabase(tb.Context())
+	return s.database(tb, emptyTemplate)
+}
+
+// Copy returns what Database does, with all in it that prepare has put into an
+// empty database. It is prepared once in a test process, for the first caller
+// who names it; what the others give as prepare does not matter. It must leave no
+// connection open.
+func Copy(tb testing.TB, prepared string, prepare func(address string) error) string {
+	tb.Helper()
+	s, err := shared.get(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template, err := shared.template(tb.Context(), prepared, prepare)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s.database(tb, template)
+}
+
+func (s *Server) database(tb testing.TB, template string) string {
+	tb.Helper()
+	name, err := s.createDatabase(tb.Context(), template)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -135,6 +160,32 @@ type sharedServer struct {
 	mu     sync.Mutex
 	server *Server
 	err    error // of the only try: the other tests should fail at once
+
+	templates map[string]*template // by what Copy calls them
+}
+
+// template is a database that others are copies of.
+type template struct {
+	name string
+	err  error // of the only try
+}
+
+// template prepares a database, unless that was done before, and returns its name.
+func (h *sharedServer) template(ctx context.Context, of string, prepare func(address string) error) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t, ok := h.templates[of]
+	if !ok {
+		t = new(template)
+		if t.name, t.err = h.server.createDatabase(ctx, emptyTemplate); t.err == nil {
+			t.err = prepare(h.server.databaseURL(t.name))
+		}
+		if h.templates == nil {
+			h.templates = make(map[string]*template)
+		}
+		h.templates[of] = t
+	}
+	return t.name, t.err
 }
 
 func (h *sharedServer) get(ctx context.Context) (*Server, error) {
@@ -154,7 +205,19 @@ func (h *sharedServer) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.server != nil {
+		h.dropTemplates()
 		h.server.Stop()
 	}
-	h.server, h.err = nil, nil
+	h.server, h.err, h.templates = nil, nil, nil
+}
+
+// dropTemplates leaves nothing on a server that somebody else runs. h.mu is held.
+func (h *sharedServer) dropTemplates() {
+	ctx, cancel := context.WithTimeout(context.Background(), dropLimit)
+	defer cancel()
+	for _, t := range h.templates {
+		if t.name != "" {
+			_ = h.server.dropDatabase(ctx, t.name) // it does its best, as drop does
+		}
+	}
 }

@@ -25,7 +25,7 @@ import (
 const superuser = "postgres"
 
 // startLimit bounds each try to bring a server up.
-const startLimit = time.Minute
+const startLimit = 3 * time.Minute
 
 // Options choose how a server is run. The zero value is a fast one.
 type Options struct {

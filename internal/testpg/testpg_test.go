@@ -63,7 +63,7 @@ func show(t *testing.T, address, setting string) (value string) {
 // eventually polls for what other processes do in their own time.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -184,6 +184,42 @@ func TestEveryDatabaseIsFreshAndDropped(t *testing.T) {
 			t.Errorf("ping of a dropped database: %v, want that it does not exist", err)
 		}
 	}
+}
+
+// TestCopiesAreOfOneDatabaseAndApart: tests that share tables share no rows, and
+// the tables are made once.
+func TestCopiesAreOfOneDatabaseAndApart(t *testing.T) {
+	prepared := 0
+	prepare := func(address string) error {
+		prepared++
+		return run(t, address, "CREATE TABLE prepared (n INT)")
+	}
+	for range 3 {
+		address := Copy(t, t.Name(), prepare)
+		if err := run(t, address, "INSERT INTO prepared VALUES (1)"); err != nil {
+			t.Fatal(err)
+		}
+		if got := show(t, address, "server_encoding"); got != "UTF8" {
+			t.Errorf("encoding %s, want UTF8", got)
+		}
+		if err := run(t, address, "ALTER TABLE prepared ADD COLUMN of_this_copy_alone INT"); err != nil {
+			t.Errorf("the copy is not apart: %v", err)
+		}
+	}
+	if prepared != 1 {
+		t.Errorf("prepared %d times, want once", prepared)
+	}
+}
+
+func run(t *testing.T, address, statement string) error {
+	t.Helper()
+	db, err := sql.Open("postgres", address)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), statement)
+	return err
 }
 
 // TestDropWorksWithConnectionsOpen matters because a server under test that was

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"portaria/events/webhooks"
-	"portaria/internal/testpg"
 	"portaria/messaging"
 	"portaria/store"
 )
@@ -25,16 +24,6 @@ func Each(t *testing.T, f func(t *testing.T, s *store.Store)) {
 	for _, engine := range Engines {
 		t.Run(engine, func(t *testing.T) { f(t, Open(t, Options(t, engine))) })
 	}
-}
-
-// Options returns where a fresh database of an engine is.
-func Options(t testing.TB, engine string) store.Options {
-	t.Helper()
-	o := store.Options{DataDir: t.TempDir()}
-	if engine == "postgres" {
-		o.DatabaseURL = testpg.Database(t)
-	}
-	return o
 }
 
 // Open opens and migrates a store; it is closed with the test.
