@@ -21,7 +21,11 @@ func preKeyIQs() map[iqKey]iqHandler {
 func countPreKeys(c *conn, _ *waBinary.Node) ([]waBinary.Node, error) {
 	c.device.mu.Lock()
 	defer c.device.mu.Unlock()
-	return []waBinary.Node{{Tag: "count", Attrs: waBinary.Attrs{"value": len(c.device.oneTime)}}}, nil
+	count := len(c.device.oneTime)
+	if c.device.account.srv.fewKeys {
+		count = max(1, count) // to none at all, clients answer with as many as a phone that is new
+	}
+	return []waBinary.Node{{Tag: "count", Attrs: waBinary.Attrs{"value": count}}}, nil
 }
 
 // uploadPreKeys takes in a client's one-time keys. The identity is fixed since

@@ -31,12 +31,14 @@ type Options struct {
 	RoundTrip time.Duration // every answer leaves this much later; answers overlap and keep their order
 	MaxConns  int           // connections at the same time, 4096 when zero; more wait to be accepted
 	StateFile string        // where accounts, devices, sessions and queues outlive the process; empty: nowhere
+	FewKeys   bool          // a device that was just linked is told that the server has a key of it, and uploads 50 instead of 812
 }
 
 // Server is a running simulator. Its methods may be called from any goroutine.
 type Server struct {
 	log       *slog.Logger
 	maxConns  int
+	fewKeys   bool
 	authority *authority
 	noise     *noiseIdentity
 	transport *http.Transport
@@ -85,6 +87,7 @@ func Start(opts Options) (*Server, error) {
 	s := &Server{
 		log:       opts.Logger,
 		maxConns:  opts.MaxConns,
+		fewKeys:   opts.FewKeys,
 		authority: newAuthority(),
 		noise:     identity,
 		stanzas:   stanzaTable(),

@@ -24,6 +24,7 @@ import (
 // events and objects. Everything is real, from the API to the simulated server
 // that the live instances are linked to.
 func TestBothChannelsTellTheSameStories(t *testing.T) {
+	t.Parallel()
 	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			g := newRehearsal(t, engine)
@@ -35,6 +36,7 @@ func TestBothChannelsTellTheSameStories(t *testing.T) {
 // Nothing that is done with a test key, on test instances, makes the driver of
 // live instances open a connection.
 func TestNoStoryOfATestKeyDials(t *testing.T) {
+	t.Parallel()
 	g := newRehearsal(t, "sqlite")
 	t.Run("stories", func(t *testing.T) { channeltest.Run(t, &sandboxNetwork{g}) })
 	if n := g.dials.Load(); n != 0 {
@@ -64,13 +66,13 @@ func impatient() whatsapp.Timing {
 	return whatsapp.Timing{
 		ReconnectMin: 50 * time.Millisecond, ReconnectMax: 500 * time.Millisecond,
 		RetryMin: 10 * time.Millisecond, RetryMax: 50 * time.Millisecond,
-		ColdHold: 6 * time.Second, Pairing: 12 * slowness * time.Second,
+		ColdHold: 10 * time.Second, Pairing: 12 * slowness * time.Second,
 	}
 }
 
 func newRehearsal(t *testing.T, engine string) *rehearsal {
 	t.Helper()
-	sim, err := wasim.Start(wasim.Options{})
+	sim, err := wasim.Start(wasim.Options{FewKeys: slowness > 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ const unpaced = `{"pace":{"enabled":false}}`
 
 func newLiveWorld(t *testing.T, engine string) *liveWorld {
 	t.Helper()
-	server, err := wasim.Start(wasim.Options{})
+	server, err := wasim.Start(wasim.Options{FewKeys: slowness > 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package whatsapp_test
 
 import (
+	"flag"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,6 +17,9 @@ import (
 func TestMain(m *testing.M) {
 	key := wasim.RootKey()
 	whatsapp.Prepare(whatsapp.Process{RootKey: &key})
+	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil { // see newWorld
+		panic(err)
+	}
 	goleak.VerifyTestMain(patient{m})
 }
 

@@ -59,11 +59,14 @@ type world struct {
 	ahead atomic.Int64 // how far the driver's clock is ahead, in nanoseconds
 }
 
+// newWorld makes a world, beside those of other tests: most of their time is
+// waited for.
 func newWorld(t *testing.T, timing whatsapp.Timing) *world {
 	t.Helper()
+	t.Parallel()
 	w := &world{t: t, journal: newJournal(), board: &board{}, shelf: newShelf()}
 	w.settings.Store([]byte("{}"))
-	sim, err := wasim.Start(wasim.Options{Logger: slog.New(slog.DiscardHandler)})
+	sim, err := wasim.Start(wasim.Options{Logger: slog.New(slog.DiscardHandler), FewKeys: fewKeys})
 	if err != nil {
 		t.Fatal(err)
 	}
