@@ -146,7 +146,7 @@ func TestWhatClientsDoOnFaultsOfMessages(t *testing.T) {
 			return errors.Is(err, whatsmeow.ErrServerReturnedError) && strings.HasSuffix(err.Error(), code)
 		}
 	}
-	late := func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+	unanswered := func(err error) bool { return errors.Is(err, context.Canceled) }
 	well := func(err error) bool { return err == nil }
 	tests := map[string]struct {
 		fault  wasim.Fault
@@ -157,8 +157,8 @@ func TestWhatClientsDoOnFaultsOfMessages(t *testing.T) {
 		"463":             {fault: wasim.Fault{Name: wasim.FaultAckError, Code: 463}, ends: refused("463")},
 		"479":             {fault: wasim.Fault{Name: wasim.FaultAckError, Code: 479}, ends: refused("479")},
 		"429":             {fault: wasim.Fault{Name: wasim.FaultAckError, Code: 429}, ends: refused("429")},
-		"no ack":          {fault: wasim.Fault{Name: wasim.FaultNoAck}, ends: late, shown: true},
-		"lost message":    {fault: wasim.Fault{Name: wasim.FaultLostMessage}, ends: late},
+		"no ack":          {fault: wasim.Fault{Name: wasim.FaultNoAck}, ends: unanswered, shown: true},
+		"lost message":    {fault: wasim.Fault{Name: wasim.FaultLostMessage}, ends: unanswered},
 		"slow ack":        {fault: wasim.Fault{Name: wasim.FaultSlowAck, Delay: 300 * time.Millisecond}, ends: well, shown: true},
 		"lost frame":      {fault: wasim.Fault{Name: wasim.FaultLostFrame}, ends: well, shown: true},
 		"duplicate frame": {fault: wasim.Fault{Name: wasim.FaultDuplicateFrame}, ends: well, shown: true, copies: 1},
@@ -170,12 +170,14 @@ func TestWhatClientsDoOnFaultsOfMessages(t *testing.T) {
 			c := paired(t, s, own)
 			c.mustText(friend, "before")
 			inject(t, s, test.fault)
-			patience := 10 * time.Second
-			if !test.shown || name == "no ack" {
-				patience = time.Second
-			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
+			if test.fault.Name == wasim.FaultNoAck || test.fault.Name == wasim.FaultLostMessage {
+				go func() { // nothing more comes once it has struck
+					defer cancel()
+					whenQuiet(ctx, func() bool { return len(s.Faults()) == 0 })
+				}()
+			}
 			began := time.Now()
 			if err := c.textWithin(ctx, friend, "struck"); !test.ends(err) {
 				t.Errorf("the send ended with %v", err)
@@ -196,6 +198,19 @@ func TestWhatClientsDoOnFaultsOfMessages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// whenQuiet waits until something has happened, and then a moment for an answer
+// that must not come.
+func whenQuiet(ctx context.Context, happened func() bool) {
+	for tick := time.Tick(5 * time.Millisecond); !happened(); {
+		select {
+		case <-tick:
+		case <-ctx.Done():
+			return
+		}
+	}
+	<-time.After(100 * time.Millisecond)
 }
 
 // TestFaultStrikesWhomItIsFor: one account, one contact, so many times.
@@ -224,6 +239,7 @@ func TestFaultStrikesWhomItIsFor(t *testing.T) {
 
 // TestFaultsAreCleared, and end with their time.
 func TestFaultsAreCleared(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	s := start(t, wasim.Options{})
 	c := paired(t, s, own)
 	endless := wasim.Fault{Name: wasim.FaultAckError, Code: 429, Count: wasim.UntilCleared}
@@ -236,7 +252,7 @@ func TestFaultsAreCleared(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.mustText(friend, "cleared")
-	inject(t, s, wasim.Fault{Name: wasim.FaultAckError, Code: 429, For: 300 * time.Millisecond})
+	inject(t, s, wasim.Fault{Name: wasim.FaultAckError, Code: 429, For: 4 * time.Second})
 	for range 2 {
 		if _, err := c.text(friend, "refused", ""); err == nil {
 			t.Error("the message was taken")
@@ -294,10 +310,11 @@ func TestRoundTripDelaysEverything(t *testing.T) {
 // TestOutageRefusesAndEnds: the address is the same afterwards, and nothing is
 // lost.
 func TestOutageRefusesAndEnds(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	s := start(t, wasim.Options{})
 	c := paired(t, s, own)
 	address := s.Addr()
-	inject(t, s, wasim.Fault{Name: wasim.FaultOutage, For: time.Second})
+	inject(t, s, wasim.Fault{Name: wasim.FaultOutage, For: 4 * time.Second})
 	await[*events.Disconnected](c)
 	if response, err := s.HTTPClient().Get("https://web.whatsapp.com/"); err == nil {
 		_ = response.Body.Close()

@@ -46,7 +46,7 @@ func TestHundredClientsAtOnce(t *testing.T) {
 // TestRoundTripsOverlap: a delay is that of a long line, not of a slow server.
 // Many requests at once take one round trip, and a request takes no less.
 func TestRoundTripsOverlap(t *testing.T) {
-	const delay, requests = 150 * time.Millisecond, 20
+	const delay, requests = 500 * time.Millisecond, 40 // one after the other they would take 20 s
 	s := start(t, wasim.Options{})
 	c := paired(t, s, own)
 	s.SetRoundTrip(delay)

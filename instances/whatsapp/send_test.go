@@ -41,7 +41,7 @@ func (w *world) reads(number string, want ...string) {
 // the message comes again under its id.
 func TestALostAckHoldsNobodyForLong(t *testing.T) {
 	timing := quick
-	timing.Ack = 2 * time.Second
+	timing.Ack = 3 * time.Second
 	w := newWorld(t, timing)
 	p := w.linked(ours)
 	p.deliver(p.text(ana, "known"), p.text(beto, "known"))
@@ -139,7 +139,7 @@ func TestRefusalsAreJudgedByTheirCode(t *testing.T) {
 // again, while who did is answered. It ends by itself.
 func TestAReachOutLockHoldsStrangersOnly(t *testing.T) {
 	timing := quick
-	timing.ColdHold = 3 * time.Second
+	timing.ColdHold = time.Hour
 	w := newWorld(t, timing)
 	p := w.linked(ours)
 	id, err := w.sim.Contact(beto).SendText(t.Context(), ours, "hi")
@@ -164,6 +164,7 @@ func TestAReachOutLockHoldsStrangersOnly(t *testing.T) {
 	if o[0].Verdict != messaging.Held || o[1].Verdict != messaging.Accepted || asked.Load() != 2 {
 		t.Errorf("%+v; the network was asked %d times", o, asked.Load())
 	}
+	w.ahead.Add(int64(timing.ColdHold))
 	w.eventually("the lock ends", func() bool { return p.send(cold)[0].Verdict == messaging.Accepted })
 }
 
