@@ -12,6 +12,10 @@ type handClock struct {
 	now    time.Time
 	skips  bool // as a clock in instant mode
 	timers []*handTimer
+
+	calls   int        // that were made at once, each on a goroutine of its own
+	calling int        // of these, those that have not returned
+	ended   *sync.Cond // one of these has returned
 }
 
 type handTimer struct {
@@ -19,7 +23,11 @@ type handTimer struct {
 	f   func()
 }
 
-func newHandClock() *handClock { return &handClock{now: time.Now().UTC().Truncate(time.Microsecond)} }
+func newHandClock() *handClock {
+	c := &handClock{now: time.Now().UTC().Truncate(time.Microsecond)}
+	c.ended = sync.NewCond(&c.mu)
+	return c
+}
 
 func (c *handClock) Now() time.Time {
 	c.mu.Lock()
@@ -31,7 +39,7 @@ func (c *handClock) At(due time.Time, f func()) func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.skips || !due.After(c.now) {
-		go f()
+		c.callNow(f)
 		return func() {}
 	}
 	t := &handTimer{due, f}
@@ -44,6 +52,30 @@ func (c *handClock) At(due time.Time, f func()) func() {
 }
 
 func (c *handClock) Deadline(due time.Time, f func()) func() { return c.At(due, f) }
+
+// callNow calls f without the locks that the caller holds. c.mu is held.
+func (c *handClock) callNow(f func()) {
+	c.calls++
+	c.calling++
+	go func() {
+		f()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.calling--
+		c.ended.Broadcast()
+	}()
+}
+
+// settle waits until the calls that were due at once have returned, and returns
+// how many there have been.
+func (c *handClock) settle() (calls int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.calling > 0 {
+		c.ended.Wait()
+	}
+	return c.calls
+}
 
 // next returns when the next call is due; false when none is.
 func (c *handClock) next() (due time.Time, ok bool) {

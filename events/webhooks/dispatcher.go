@@ -43,8 +43,11 @@ type Dispatcher struct {
 
 	node  string
 	lease atomic.Pointer[time.Time] // when the node's claims end; nil: it has none
-	loads atomic.Int64              // how many reads of all endpoints have begun
-	looks chan struct{}             // holds a token when the endpoints should be looked at
+
+	renewing sync.Mutex // held while the claims are renewed
+
+	loads atomic.Int64  // how many reads of all endpoints have begun
+	looks chan struct{} // holds a token when the endpoints should be looked at
 
 	// ctx ends when nothing new may begin, posting when tries in hand are cut
 	// short, recording when results that the store does not take are given up.

@@ -50,6 +50,8 @@ func (d *Dispatcher) takesPart() bool {
 // renew makes the node's claims hold for another lease. A node that others have
 // taken for gone forgets what it has not begun, and begins anew.
 func (d *Dispatcher) renew(ctx context.Context) error {
+	d.renewing.Lock() // nobody may get new claims while another forgets what the old ones were for
+	defer d.renewing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, d.timings.Lease/2)
 	defer cancel()
 	var before time.Time

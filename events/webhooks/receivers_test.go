@@ -80,7 +80,7 @@ func TestEveryKindOfFailureIsTold(t *testing.T) {
 		"404":       {url: newReceiver(t, says(404)).URL, class: webhooks.ClassStatus, status: 404, answer: "this is 404"},
 		"redirects": {url: redirects.URL, class: webhooks.ClassRedirect, status: 308},
 		"hangs": {url: newReceiver(t, hangs).URL, class: webhooks.ClassTimeout, change: func(o *webhooks.DispatcherOptions) {
-			o.Timings.Post = 50 * time.Millisecond
+			o.Timings.Post = 500 * time.Millisecond
 		}},
 		"resets": {url: "http://" + raw(t, func(c net.Conn) {
 			readSome(c)

@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds what the tests wait for; only a failure takes so long.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // world is a dispatcher on a store in memory, for one workspace's test world
 // whose clock the test holds in its hands.
@@ -164,12 +164,19 @@ func (w *world) event(instance string, change ...func(*messaging.Event)) messagi
 	return w.memory.write(e)
 }
 
+// idle waits until no lane has work in hand and the clock owes nobody a call.
 func (w *world) idle() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := w.dispatcher.Idle(ctx, w.tenancy.Workspace()); err != nil {
-		w.t.Fatalf("the lanes do not come to rest: %v", err)
+	for {
+		calls := w.clock.settle()
+		if err := w.dispatcher.Idle(ctx, w.tenancy.Workspace()); err != nil {
+			w.t.Fatalf("the lanes do not come to rest: %v", err)
+		}
+		if w.clock.settle() == calls {
+			return
+		}
 	}
 }
 
