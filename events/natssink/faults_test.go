@@ -274,14 +274,13 @@ func TestFailuresAreSpaced(t *testing.T) {
 	o.Logger, o.RetryFirst, o.RetryMost = log.logger(), 100*time.Millisecond, time.Hour
 	sink, _ := run(t, o)
 	begin(t, s)
-	tries := func() int { return strings.Count(log.String(), "NATS cannot be used") }
-	eventually(t, "the first try", func() bool { return tries() > 0 })
-	began := time.Now()
-	eventually(t, "three more", func() bool {
+	var tries []time.Time
+	eventually(t, "four tries", func() bool {
 		sink.Tell(s.commit(live, 1)) // news is no reason to try sooner
-		return tries() >= 4
+		tries = log.times(t, "NATS cannot be used")
+		return len(tries) >= 4
 	})
-	if took := time.Since(began); took < 300*time.Millisecond {
+	if took := tries[3].Sub(tries[0]); took < 300*time.Millisecond {
 		t.Errorf("three more tries within %v, want the waits between them to double from 100 ms", took)
 	}
 }

@@ -15,6 +15,9 @@ import (
 	"portaria/internal/testbin"
 )
 
+// patience bounds every wait of a test; only a failure takes so long.
+const patience = time.Minute
+
 // server is Debian's nats-server on a port and a folder of its own, which it
 // keeps when it is killed and started again.
 type server struct {
@@ -81,7 +84,7 @@ func (s *server) start() *server {
 			s.t.Fatalf("nats-server ended: %s", child.Words())
 		default:
 		}
-		conn, err := nats.Connect(s.url("admin", "admin"), nats.Timeout(time.Second))
+		conn, err := nats.Connect(s.url("admin", "admin"), nats.Timeout(patience))
 		if err != nil {
 			return false
 		}
@@ -108,12 +111,12 @@ func (s *server) url(user, password string) string {
 // admin returns a connection of a test's own.
 func (s *server) admin() jetstream.JetStream {
 	s.t.Helper()
-	conn, err := nats.Connect(s.url("admin", "admin"))
+	conn, err := nats.Connect(s.url("admin", "admin"), nats.Timeout(patience))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(conn.Close)
-	js, err := jetstream.New(conn)
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -123,7 +126,7 @@ func (s *server) admin() jetstream.JetStream {
 // contents reads the whole stream, in its order.
 func (s *server) contents(stream string) (out []*jetstream.RawStreamMsg) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	found, err := s.admin().Stream(ctx, stream)
 	if err != nil {
@@ -150,7 +153,7 @@ func (s *server) contents(stream string) (out []*jetstream.RawStreamMsg) {
 // eventually polls for what other processes do in their own time.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(time.Minute)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -125,12 +125,10 @@ func TestEndDoesNotWaitForASilentServer(t *testing.T) {
 	between := newRelay(t, "127.0.0.1:"+on.port)
 	o := options(s, between.url())
 	o.AckWait = time.Hour
-	ends := func(what string, stop func()) {
+	ends := func(stop func()) time.Duration {
 		began := time.Now()
 		stop()
-		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("waiting for its %s, Run took %v to end", what, took)
-		}
+		return time.Since(began)
 	}
 	sink, stop := run(t, o)
 	begin(t, s)
@@ -139,11 +137,19 @@ func TestEndDoesNotWaitForASilentServer(t *testing.T) {
 	between.hold() // from here on the next connection is silent from its first byte
 	sink.Tell(s.commit(live, 1))
 	eventually(t, "another is in the stream", func() bool { return len(on.contents("PORTARIA")) == 2 })
-	ends("acknowledgements", stop)
+	if took := ends(stop); took > 20*time.Second { // of an hour
+		t.Errorf("waiting for its acknowledgements, Run took %v to end", took)
+	}
 
-	_, stop = run(t, o)
-	eventually(t, "it has connected", func() bool { return between.accepted.Load() == 2 })
-	ends("greeting", stop)
+	quickest := time.Hour
+	for n := int64(2); n <= 4 && quickest > 3*time.Second; n++ { // a greeting is waited for 5 s: a busy machine gets another chance
+		_, stop = run(t, o)
+		eventually(t, "it has connected", func() bool { return between.accepted.Load() == n })
+		quickest = min(quickest, ends(stop))
+	}
+	if quickest > 3*time.Second {
+		t.Errorf("waiting for its greeting, Run took %v to end", quickest)
+	}
 	if got := s.cursor(live); got != 1 {
 		t.Errorf("the cursor is at %d, want 1: nothing was acknowledged", got)
 	}

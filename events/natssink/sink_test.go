@@ -69,7 +69,7 @@ func run(t *testing.T, o natssink.Options) (sink *natssink.Sink, stop func()) {
 			if err != nil {
 				t.Errorf("Run ended with %v", err)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			t.Error("Run did not end")
 		}
 	})
@@ -348,6 +348,23 @@ func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.String()
+}
+
+// times returns when lines with these words were written.
+func (j *journal) times(t *testing.T, words string) (out []time.Time) {
+	t.Helper()
+	for line := range strings.Lines(j.String()) {
+		if !strings.Contains(line, words) {
+			continue
+		}
+		text, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+		at, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, at)
+	}
+	return out
 }
 
 func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j, nil)) }
