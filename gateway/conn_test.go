@@ -33,6 +33,7 @@ func TestACallerThatReadsNothingIsLetGo(t *testing.T) {
 
 // Who takes an answer slowly, but takes it, gets all of it.
 func TestASlowReaderIsNotCut(t *testing.T) {
+	t.Parallel()                  // it waits for most of its time
 	const stall = 2 * time.Second // no starved machine is as slow as that
 	h := open(t, func(o *gateway.Options) { o.WriteStall = stall })
 	conn := dial(t, h)
