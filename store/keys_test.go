@@ -315,14 +315,14 @@ func TestTheServerFollowsTheCommandLine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		refusedWithinASecond(t, directory, token)
+		refusedSoon(t, directory, token)
 		if _, err := directory.Authenticate(t.Context(), fresh.Reveal()); err != nil {
 			t.Errorf("the successor: %v", err)
 		}
 		if _, err := keys.Revoke(t.Context(), tenancy.Workspace(), successor.ID); err != nil {
 			t.Fatal(err)
 		}
-		refusedWithinASecond(t, directory, fresh)
+		refusedSoon(t, directory, fresh)
 		stop()
 		list, err := keys.List(t.Context(), tenancy.Workspace())
 		if err != nil || len(list) != 2 {
@@ -358,14 +358,16 @@ func serve(t *testing.T, s *store.Store) (directory *auth.Directory, stop func()
 	}
 }
 
-func refusedWithinASecond(t *testing.T, directory *auth.Directory, token auth.Token) {
+// refusedSoon waits until a token is refused. That it is so within a second is
+// shown in auth, where the time is that of a bubble.
+func refusedSoon(t *testing.T, directory *auth.Directory, token auth.Token) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for begun := time.Now(); time.Since(begun) < time.Second; <-tick.C {
+	for begun := time.Now(); time.Since(begun) < time.Minute; <-tick.C {
 		if _, err := directory.Authenticate(t.Context(), token.Reveal()); errors.Is(err, auth.ErrUnauthorized) {
 			return
 		}
 	}
-	t.Errorf("%v still works a second after it was revoked", token)
+	t.Errorf("%v still works a minute after it was revoked", token)
 }

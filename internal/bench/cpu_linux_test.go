@@ -36,7 +36,7 @@ func TestMeterSeesWorkDone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for sum := 0; ; sum++ {
 		if sum%1_000_000 != 0 {
 			continue
@@ -49,7 +49,7 @@ func TestMeterSeesWorkDone(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("ten seconds of counting cost %s", after-before)
+			t.Fatalf("a minute of counting cost %s", after-before)
 		}
 	}
 }

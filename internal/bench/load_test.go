@@ -26,7 +26,7 @@ func serveHere(t *testing.T, app *fiber.App) string {
 	done := make(chan error, 1)
 	go func() { done <- app.Listener(listener) }()
 	t.Cleanup(func() {
-		if err := errors.Join(app.ShutdownWithTimeout(5*time.Second), <-done); err != nil {
+		if err := errors.Join(app.ShutdownWithTimeout(time.Minute), <-done); err != nil {
 			t.Error(err)
 		}
 	})
@@ -67,7 +67,7 @@ func TestMessagesAreWhatTheGoalsSpeakOf(t *testing.T) {
 func TestLoadCountsAnswersInsideTheWindow(t *testing.T) {
 	app := rawApp()
 	target := &target{address: serveHere(t, app), paths: []string{rawPath}, post: true, want: http.StatusOK}
-	const measure = 200 * time.Millisecond
+	const measure = time.Second
 	latencies, err := hammer(t.Context(), target, 4, windowFor(50*time.Millisecond, measure), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -88,12 +88,12 @@ func TestLoadCountsAnswersInsideTheWindow(t *testing.T) {
 // load neither runs ahead nor falls behind.
 func TestPaceIsKept(t *testing.T) {
 	target := &target{address: serveHere(t, rawApp()), paths: []string{rawPath}, post: true, want: http.StatusOK}
-	latencies, err := hammer(t.Context(), target, 2, windowFor(0, 500*time.Millisecond), 10*time.Millisecond)
+	latencies, err := hammer(t.Context(), target, 2, windowFor(0, 2*time.Second), 40*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(latencies); n < 20 || n > 100 { // 2 × 50, on a machine that may be busy
-		t.Errorf("%d requests in half a second at 200 a second", n)
+	if n := len(latencies); n < 10 || n > 100 { // 2 × 50, on a machine that may be busy
+		t.Errorf("%d requests in two seconds at 50 a second", n)
 	}
 }
 

@@ -44,7 +44,7 @@ func TestChildThatEndsByItselfIsNoticed(t *testing.T) {
 	defer child.Stop()
 	select {
 	case <-child.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the child seems to run still")
 	}
 	if got := child.Words(); !strings.Contains(got, "the port is taken") {
@@ -54,7 +54,7 @@ func TestChildThatEndsByItselfIsNoticed(t *testing.T) {
 
 func await(t *testing.T, child *Child, words string) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
