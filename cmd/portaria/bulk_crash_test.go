@@ -51,7 +51,7 @@ func (g *gatewayProcess) bulk(key, id string) (b bulkShown) {
 // untilBulk waits until a bulk satisfies a condition.
 func (g *gatewayProcess) untilBulk(key, id string, holds func(bulkShown) bool) (b bulkShown) {
 	g.t.Helper()
-	if !waitUntil(g.t, 2*time.Minute, func() bool {
+	if !waitUntil(g.t, patience, func() bool {
 		b = g.bulk(key, id)
 		return holds(b)
 	}) {
@@ -63,6 +63,7 @@ func (g *gatewayProcess) untilBulk(key, id string, holds func(bulkShown) bool) (
 // A bulk whose server is killed while it is being accepted is there with all of
 // its rows, or not at all; and one that was answered 202 is there.
 func TestKillingTheServerDuringTheAcceptanceOfABulkStoresAllOrNothing(t *testing.T) {
+	t.Parallel()
 	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
@@ -105,6 +106,7 @@ func TestKillingTheServerDuringTheAcceptanceOfABulkStoresAllOrNothing(t *testing
 
 // A running bulk goes on after every kill -9, and nobody gets it twice.
 func TestKillingTheServerDuringABulkSendsToEverybodyOnce(t *testing.T) {
+	t.Parallel()
 	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
@@ -142,49 +144,64 @@ func TestKillingTheServerDuringABulkSendsToEverybodyOnce(t *testing.T) {
 // A bulk that was paused stays paused when its server is killed, and goes on
 // where it stood when it is resumed.
 func TestAPausedBulkStaysPausedThroughAKill(t *testing.T) {
+	t.Parallel()
 	g, key := bulkGateway(t, "sqlite")
-	var b bulkShown
-	g.do(key, http.MethodPost, "/v1/instances/one/bulk", bulkOf("b", bulkRows, ""), http.StatusAccepted, &b)
-	g.untilBulk(key, b.ID, func(b bulkShown) bool { return b.Counts["queued"] < bulkRows*9/10 })
-	g.do(key, http.MethodPost, "/v1/bulk/"+b.ID+"/pause", "", http.StatusOK, &b)
-	if b.State != "paused" {
-		t.Fatalf("the bulk is %s after pause", b.State)
-	}
+	b, rows := g.runningBulk(t, key, func(b bulkShown) bool {
+		status, err := g.try(key, http.MethodPost, "/v1/bulk/"+b.ID+"/pause", "", "", &b)
+		if err == nil && b.State != "paused" {
+			t.Fatalf("the bulk is %s after pause", b.State)
+		}
+		return status == http.StatusOK && b.Counts["queued"] > b.Counts["total"]/10 // what is in hand goes out
+	})
 	g.kill()
 	g.start()
 	stood := g.untilBulk(key, b.ID, func(b bulkShown) bool { // receipts that were owed still come
-		return b.Counts["read"]+b.Counts["queued"] == bulkRows
+		return b.Counts["read"]+b.Counts["queued"] == rows
 	})
 	if stood.State != "paused" || stood.Counts["queued"] == 0 {
 		t.Fatalf("the bulk is %s with %v", stood.State, stood.Counts)
 	}
 	// Something of another sender goes its whole way meanwhile.
-	g.do(key, http.MethodPost, "/v1/instances/one/messages?wait=sent", `{"to":"+12025550100","text":"a code","priority":"high"}`, http.StatusOK, nil)
+	g.do(key, http.MethodPost, "/v1/instances/one/messages?wait=sent&timeout=30s", `{"to":"+12025550100","text":"a code","priority":"high"}`, http.StatusOK, nil)
 	if now := g.bulk(key, b.ID); now.Counts["queued"] != stood.Counts["queued"] {
 		t.Errorf("a paused bulk went from %v to %v", stood.Counts, now.Counts)
 	}
 	g.do(key, http.MethodPost, "/v1/bulk/"+b.ID+"/resume", "", http.StatusOK, nil)
-	g.untilBulk(key, b.ID, func(b bulkShown) bool { return b.State == "completed" && b.Counts["read"] == bulkRows })
+	g.untilBulk(key, b.ID, func(b bulkShown) bool { return b.State == "completed" && b.Counts["read"] == rows })
+}
+
+// runningBulk begins a bulk, and does something while it runs. A machine may be
+// too busy for that: what came too late is done again to a bulk that lasts longer.
+func (g *gatewayProcess) runningBulk(t *testing.T, key string, during func(bulkShown) (inTime bool)) (b bulkShown, rows int) {
+	t.Helper()
+	for rows = bulkRows; rows <= 16*bulkRows; rows *= 2 {
+		b = bulkShown{}
+		g.do(key, http.MethodPost, "/v1/instances/one/bulk", bulkOf("b", rows, ""), http.StatusAccepted, &b)
+		g.untilBulk(key, b.ID, func(b bulkShown) bool { return b.Counts["queued"] < rows })
+		if during(b) {
+			return b, rows
+		}
+	}
+	t.Fatalf("a bulk of %d rows was over before anything could be done to it", rows/2)
+	return b, rows
 }
 
 // A one-time password does not wait for a bulk that is being sent from its
 // instance.
 func TestAnUrgentMessagePassesARunningBulk(t *testing.T) {
+	t.Parallel()
 	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			g, key := bulkGateway(t, engine)
-			var b bulkShown
-			g.do(key, http.MethodPost, "/v1/instances/one/bulk", bulkOf("b", 5*bulkRows, ""), http.StatusAccepted, &b)
-			g.untilBulk(key, b.ID, func(b bulkShown) bool { return b.Counts["queued"] < 5*bulkRows })
-			for n := range 5 {
-				body := fmt.Sprintf(`{"to":"+120255501%02d","text":"your code","priority":"high"}`, n)
-				g.do(key, http.MethodPost, "/v1/instances/one/messages?wait=sent", body, http.StatusOK, nil)
-			}
-			if now := g.bulk(key, b.ID); now.Counts["queued"] == 0 {
-				t.Errorf("the bulk had been sent when the urgent messages were: %v", now.Counts)
-			}
-			g.untilBulk(key, b.ID, func(b bulkShown) bool { return b.Counts["read"] == 5*bulkRows })
+			b, rows := g.runningBulk(t, key, func(b bulkShown) bool {
+				for n := range 5 {
+					body := fmt.Sprintf(`{"to":"+120255501%02d","text":"your code","priority":"high"}`, n)
+					g.do(key, http.MethodPost, "/v1/instances/one/messages?wait=sent&timeout=30s", body, http.StatusOK, nil)
+				}
+				return g.bulk(key, b.ID).Counts["queued"] > 0
+			})
+			g.untilBulk(key, b.ID, func(b bulkShown) bool { return b.Counts["read"] == rows })
 		})
 	}
 }

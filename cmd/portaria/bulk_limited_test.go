@@ -96,6 +96,7 @@ func TestCtrlCEndsTheWaitForTheLimit(t *testing.T) {
 
 // From end to end, with the clock of the machine.
 func TestBulkSendOutlivesItsRateLimit(t *testing.T) {
+	t.Parallel()
 	for _, flag := range []string{"--no-wait", "--dry-run"} {
 		s := serveBulks(t)
 		s.busy = 1
@@ -141,11 +142,13 @@ func TestALimitedPipeIsNotSentAgain(t *testing.T) {
 
 // A pipe has no name that would tell its form.
 func TestStandardInputCanBeSent(t *testing.T) {
+	t.Parallel()
 	const objects = `{"to":"+5511912340001"}` + "\n"
 	for text, want := range map[string]string{
 		contacts: csvType, "\ufeff\n" + contacts: csvType, "": csvType, objects: ndjsonType, "\ufeff \r\n" + objects: ndjsonType,
 	} {
 		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			t.Parallel()
 			file, err := os.Open(contactsFile(t, "a", text))
 			if err != nil {
 				t.Fatal(err)

@@ -47,7 +47,7 @@ func TestKillingTheServerDuringSendsLosesAndDoublesNothing(t *testing.T) {
 			go func() {
 				defer close(killer)
 				for _, at := range killsAt {
-					waitUntil(t, time.Minute, func() bool { return accepted.Load() >= at })
+					waitUntil(t, patience, func() bool { return accepted.Load() >= at })
 					g.kill()
 					g.start()
 				}

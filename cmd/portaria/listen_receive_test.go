@@ -191,7 +191,7 @@ func TestListenReceives(t *testing.T) {
 		exit <- run(ctx, []string{"listen", "--receive", "127.0.0.1:0", "--json"}, streams{in: new(bytes.Buffer), out: &out, err: &complaints})
 	}()
 	var url string
-	waitUntil(t, 30*time.Second, func() bool {
+	waitUntil(t, patience, func() bool {
 		url = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(complaints.String())
 		return url != ""
 	})

@@ -62,6 +62,7 @@ func idsOf(t *testing.T, lines string) (ids []string) {
 // Somebody listens all day: the server is killed and comes back, messages go on,
 // and in the end the key is revoked. Every event was shown once, in order.
 func TestListenFollowsAServerThatIsKilled(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, store.Options{DataDir: t.TempDir()})
 	g.start()
 	all := g.mint("--scope", "*", "--all-instances")
@@ -69,7 +70,7 @@ func TestListenFollowsAServerThatIsKilled(t *testing.T) {
 	before := eventsOf(g, all)
 	listener := g.mint("--scope", "events:read", "--instance", "shop")
 	cmd, out, complaints := startListening(t, g, listener, "--json", "--after", before[len(before)-2])
-	waitUntil(t, time.Minute, func() bool { return strings.Contains(out.String(), "\n") }) // it is connected
+	waitUntil(t, patience, func() bool { return strings.Contains(out.String(), "\n") }) // it is connected
 
 	for round := range 3 {
 		for n := range 5 {
@@ -83,7 +84,7 @@ func TestListenFollowsAServerThatIsKilled(t *testing.T) {
 	}
 	g.waitForAll(all, 15, "read")
 	want := eventsOf(g, all)[len(before)-1:]
-	waitUntil(t, time.Minute, func() bool { return strings.Count(out.String(), "\n") >= len(want) })
+	waitUntil(t, patience, func() bool { return strings.Count(out.String(), "\n") >= len(want) })
 	if diff := cmp.Diff(want, idsOf(t, out.String())); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -102,7 +103,7 @@ func TestListenFollowsAServerThatIsKilled(t *testing.T) {
 		if last := lines[len(lines)-1]; len(lines) != len(want)+1 || !strings.HasPrefix(last, `{"error":{"code":"UNAUTHORIZED",`) {
 			t.Errorf("the last of %d lines is %s; want why it ended, in one line", len(lines), last)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Error("it goes on though its key was revoked")
 	}
 }
@@ -126,6 +127,7 @@ func keyID(t *testing.T, g *gatewayProcess, token string) string {
 // What is forwarded must be what a webhook posts: the same bytes, under the same
 // id. A program that is right with the one is right with the other.
 func TestListenForwardsWhatAWebhookPosts(t *testing.T) {
+	t.Parallel()
 	g, key := webhookServer(t)
 	secret := webhooks.NewSecret()
 	byHook, byListen := newInbox(t, ""), newInbox(t, secret.Reveal())
@@ -138,11 +140,11 @@ func TestListenForwardsWhatAWebhookPosts(t *testing.T) {
 	for n := range 3 {
 		g.do(key, http.MethodPost, "/v1/instances/shop/messages", fmt.Sprintf(`{"to":"+15005550006","text":"Olá %d <&> \u2028"}`, n), http.StatusAccepted, nil)
 	}
-	waitUntil(t, time.Minute, func() bool { return byHook.size() == 12 && byListen.size() == 12 })
+	waitUntil(t, patience, func() bool { return byHook.size() == 12 && byListen.size() == 12 })
 	if diff := cmp.Diff(byHook.sorted(), byListen.sorted()); diff != "" {
 		t.Errorf("forwarded (-webhook +listen):\n%s", diff)
 	}
-	if !waitUntil(t, time.Minute, func() bool { return strings.Count(out.String(), "forwarded: 204 in ") == 12 }) {
+	if !waitUntil(t, patience, func() bool { return strings.Count(out.String(), "forwarded: 204 in ") == 12 }) {
 		t.Errorf("it shows:\n%s", out)
 	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {

@@ -11,6 +11,7 @@ import (
 // Each fault of the network becomes the state that API.md section 5 names, and
 // a message accepted meanwhile is sent when the instance can again, or waits.
 func TestNetworkFaultsBecomeStates(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		fault   wasim.Fault

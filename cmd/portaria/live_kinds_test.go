@@ -27,6 +27,7 @@ const (
 // Every kind of file is uploaded, encrypted, decrypted by the contact byte for
 // byte, and shown as what it is.
 func TestEveryKindOfFileReachesItsContact(t *testing.T) {
+	t.Parallel()
 	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()

@@ -157,6 +157,7 @@ func (w *liveWorld) patchProxy(name, value string) {
 // through it; without it the instance waits and says why; taken away, the
 // instance goes on without. WhatsApp's stand-in is what the proxy is asked for.
 func TestALiveInstanceGoesThroughItsProxy(t *testing.T) {
+	t.Parallel()
 	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()

@@ -72,7 +72,7 @@ func TestKillingTheServerDuringLiveSendsShowsEachMessageOnce(t *testing.T) {
 			go func() {
 				defer close(killed)
 				for _, at := range []int64{liveSends / 5, liveSends / 2, liveSends * 4 / 5} {
-					waitUntil(t, 2*time.Minute, func() bool { return accepted.Load() >= at })
+					waitUntil(t, patience, func() bool { return accepted.Load() >= at })
 					w.kill()
 					w.start()
 				}
@@ -127,13 +127,13 @@ func TestKillingTheServerWhileMessagesArriveLosesAndDoublesNone(t *testing.T) {
 				})
 			}
 			for _, at := range []int64{liveInbound / 4, liveInbound / 2, liveInbound * 3 / 4} {
-				waitUntil(t, time.Minute, func() bool { return written.Load() >= at })
+				waitUntil(t, patience, func() bool { return written.Load() >= at })
 				w.kill()
 				w.start()
 			}
 			wg.Wait()
 			var inbound []liveMessage
-			waitUntil(t, time.Minute, func() bool {
+			waitUntil(t, patience, func() bool {
 				inbound = w.messages("inbound")
 				return len(inbound) >= liveInbound
 			})
@@ -182,13 +182,13 @@ func TestAnOutageOfTheNetworkLosesNothingThatWasAccepted(t *testing.T) {
 	t.Parallel()
 	w := newLiveWorld(t, lightEngine)
 	w.instance("shop", "5511900000001")
-	const asks = 400
+	const asks = 200
 	var accepted atomic.Int64
 	sent := make(chan map[string][]string, 1)
 	go func() { sent <- w.sendPaced("shop", 20, asks, 50*time.Millisecond, &accepted) }()
 
-	waitUntil(t, time.Minute, func() bool { return accepted.Load() >= asks/4 })
-	if _, err := w.wasim.Inject(wasim.Fault{Name: wasim.FaultOutage, For: 10 * time.Second}); err != nil {
+	waitUntil(t, patience, func() bool { return accepted.Load() >= asks/4 })
+	if _, err := w.wasim.Inject(wasim.Fault{Name: wasim.FaultOutage, For: 5 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	want := <-sent
@@ -264,7 +264,7 @@ func TestALostAckDoesNotHoldTheInstance(t *testing.T) {
 	first := w.send("shop", `{"to":"+5511987000001","text":"its ack is lost"}`)
 	second := w.send("shop", `{"to":"+5511987000002","text":"another"}`)
 	w.waitForStatus(second.ID, "read")
-	if took := time.Since(began); took > patience/2 {
+	if took := time.Since(began); took > time.Minute { // whatsmeow itself would wait for 75 s
 		t.Errorf("another message of the instance waited %s", took)
 	}
 	w.waitForStatus(first.ID, "read")

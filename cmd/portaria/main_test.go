@@ -1,6 +1,11 @@
 package main
 
 import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,6 +27,11 @@ type rehearsed struct{ testpg.Runner }
 
 // Run implements testpg.Runner.
 func (r rehearsed) Run() int {
+	// Most tests here wait for other processes, or for time to pass.
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	rootKey := wasim.RootKey()
 	whatsapp.Prepare(whatsapp.Process{RootKey: &rootKey})
 	return r.Runner.Run()

@@ -20,6 +20,7 @@ import (
 // The matrix of gateway's own tests has fakes behind the door. Here the whole
 // gateway stands behind it, on both engines (under the race detector, on one).
 func TestEveryRouteMeetsEveryPrincipalOnTheRealGateway(t *testing.T) {
+	t.Parallel()
 	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()

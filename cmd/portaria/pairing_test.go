@@ -117,6 +117,7 @@ func TestAPairingLinkLinksOnePhone(t *testing.T) {
 // `instances pair` shows the codes of the server beside it, and comes back when
 // the phone is linked.
 func TestPairFollowsTheServerUntilThePhoneIsLinked(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		for phone, shows := range map[string]string{"": "█▀", "5511912345678": "-"} {
 			d := newRealDoorIn(t, s, "w"+phone)

@@ -35,7 +35,7 @@ type gatewayProcess struct {
 }
 
 // patience bounds every wait of a test. It costs nothing where things work.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // The ports of servers that are killed and started again. The system gives
 // nobody else one of them in between, as it may do with those above.
@@ -116,8 +116,10 @@ func (g *gatewayProcess) kill() {
 	if g.t.Failed() {
 		g.t.Logf("the server's log:\n%s", g.log.String())
 	}
-	if strings.Contains(g.log.String(), "panic") {
-		g.t.Errorf("the server panicked:\n%s", g.log.String())
+	for _, words := range []string{"panic", "DATA RACE"} { // of a process that is killed, nothing else tells
+		if strings.Contains(g.log.String(), words) {
+			g.t.Errorf("the server's log has a %s:\n%s", words, g.log.String())
+		}
 	}
 }
 
@@ -194,9 +196,9 @@ func (g *gatewayProcess) do(key, method, path, body string, want int, out any) {
 	}
 }
 
-// insist repeats a post until it is answered 202, for at most a minute.
+// insist repeats a post until it is answered 202, but not for ever.
 func (g *gatewayProcess) insist(key, path, body, idempotencyKey string, out any) error {
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		status, err := g.try(key, http.MethodPost, path, body, idempotencyKey, out)
 		if err == nil && status == http.StatusAccepted {
 			return nil
@@ -205,7 +207,7 @@ func (g *gatewayProcess) insist(key, path, body, idempotencyKey string, out any)
 			return fmt.Errorf("POST %s = %d: %w", path, status, refused)
 		}
 	}
-	return fmt.Errorf("POST %s was not accepted within a minute", path)
+	return fmt.Errorf("POST %s was not accepted within %s", path, patience)
 }
 
 // carriage is a row of GET /v1/sandbox/messages.
@@ -273,7 +275,7 @@ func pages[T any](g *gatewayProcess, key, path string) (all []T) {
 func (g *gatewayProcess) waitForAll(key string, n int, status string) {
 	g.t.Helper()
 	counts := make(map[string]int)
-	done := waitUntil(g.t, 2*time.Minute, func() bool {
+	done := waitUntil(g.t, patience, func() bool {
 		clear(counts)
 		for _, m := range pages[struct{ Status string }](g, key, "/v1/messages") {
 			counts[m.Status]++

@@ -28,6 +28,7 @@ const bothEngines = "both engines"
 // The stories are the product as its users meet it: the real binary, real
 // processes, curl. Each is one file of testdata/script.
 func TestStories(t *testing.T) {
+	t.Parallel()
 	for _, tool := range []string{"curl", "sh", "awk"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Fatalf("the stories run the commands that users paste: install %s", tool)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"portaria/store/storetest"
 )
@@ -14,6 +13,7 @@ import (
 // Every event of a message that was accepted arrives, under its own webhook-id,
 // though the server is killed again and again while it delivers.
 func TestKillingTheServerDuringDeliveriesLosesNone(t *testing.T) {
+	t.Parallel()
 	for _, engine := range storetest.Engines {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
@@ -30,7 +30,7 @@ func TestKillingTheServerDuringDeliveriesLosesNone(t *testing.T) {
 				sendFromAll(t, g, key, []string{"one"}, hookedSends, new(atomic.Int64))
 			}()
 			for quarter := range 3 {
-				waitUntil(t, time.Minute, func() bool { return r.count() >= (quarter+1)*hookedSends })
+				waitUntil(t, patience, func() bool { return r.count() >= (quarter+1)*hookedSends })
 				g.kill()
 				g.start()
 			}
@@ -56,7 +56,7 @@ func messageEvents(g *gatewayProcess, key string) (ids []string) {
 // says so.
 func checkDelivered(t *testing.T, g *gatewayProcess, key, id string, r *endpoint, want []string) {
 	t.Helper()
-	waitUntil(t, time.Minute, func() bool { return r.count() >= len(want) })
+	waitUntil(t, patience, func() bool { return r.count() >= len(want) })
 	r.mu.Lock()
 	got := make([]string, 0, len(r.got))
 	for id := range r.got {
@@ -69,7 +69,7 @@ func checkDelivered(t *testing.T, g *gatewayProcess, key, id string, r *endpoint
 		t.Errorf("%d events have come, of %d", len(got), len(want))
 	}
 	states := make(map[string]int)
-	waitUntil(t, time.Minute, func() bool {
+	waitUntil(t, patience, func() bool {
 		clear(states)
 		for _, d := range pages[struct{ State string }](g, key, "/v1/webhooks/"+id+"/deliveries") {
 			states[d.State]++
@@ -84,6 +84,7 @@ func checkDelivered(t *testing.T, g *gatewayProcess, key, id string, r *endpoint
 // An endpoint that takes every delivery and never answers keeps nine others from
 // nothing.
 func TestADeadEndpointKeepsTheOthersFromNothing(t *testing.T) {
+	t.Parallel()
 	g := hooked(newGateway(t, storetest.Options(t, "sqlite")))
 	g.start()
 	key := g.mint("--scope", "*", "--all-instances", "--rate-per-minute", "10000000", "--rate-burst", "1000000")

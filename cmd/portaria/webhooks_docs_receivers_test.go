@@ -133,7 +133,7 @@ func tryReceiver(t *testing.T, line startLine, secret string) (address string, p
 // listensAt waits until a child listens, and reports false when it ends before.
 func listensAt(address string, program *testbin.Child) bool {
 	listens := false
-	poll(time.Minute, func() bool {
+	poll(patience, func() bool {
 		if c, err := net.Dial("tcp", address); err == nil {
 			_ = c.Close()
 			listens = true
@@ -151,6 +151,7 @@ func listensAt(address string, program *testbin.Child) bool {
 // A receiver that refuses real deliveries loses events, and one that takes
 // forged ones acts for strangers. Each snippet meets both.
 func TestSnippetsVerifyRealDeliveries(t *testing.T) {
+	t.Parallel()
 	g, key := webhookServer(t)
 	for _, s := range snippets {
 		t.Run(s.language, func(t *testing.T) {
@@ -165,7 +166,7 @@ func TestSnippetsVerifyRealDeliveries(t *testing.T) {
 			if genuine.status != http.StatusNoContent {
 				t.Errorf("a real delivery is answered with %d; want 204. The receiver said:\n%s", genuine.status, program.Words())
 			}
-			if id := genuine.header.Get(webhooks.HeaderID); !waitUntil(t, time.Minute, func() bool {
+			if id := genuine.header.Get(webhooks.HeaderID); !waitUntil(t, patience, func() bool {
 				return strings.Contains(program.Words(), id+" message.delivered")
 			}) {
 				t.Errorf("the receiver does not tell of %s; it said:\n%s", id, program.Words())

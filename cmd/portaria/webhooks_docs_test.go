@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"portaria/internal/testbin"
 	"portaria/store"
@@ -100,7 +99,7 @@ func TestTheWebhookGuidesQuickStartWorksAsPasted(t *testing.T) {
 		_ = receiver.Process.Kill()
 		_ = receiver.Wait()
 	})
-	if !waitUntil(t, 30*time.Second, func() bool { return strings.Contains(said.String(), "receiving webhooks") }) {
+	if !waitUntil(t, patience, func() bool { return strings.Contains(said.String(), "receiving webhooks") }) {
 		t.Fatalf("the receiver said:\n%s%s", shown, said)
 	}
 	for _, block := range blocks[2:] {
@@ -109,7 +108,7 @@ func TestTheWebhookGuidesQuickStartWorksAsPasted(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"message.queued", "message.sent", "message.delivered", "message.read"} {
-		if !waitUntil(t, time.Minute, func() bool {
+		if !waitUntil(t, patience, func() bool {
 			return regexp.MustCompile(regexp.QuoteMeta(want) + ` .*Hello.*\(verified\)`).MatchString(shown.String())
 		}) {
 			t.Errorf("the receiver does not show %s:\n%s", want, shown)

@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
-	"time"
 
 	"portaria/events/webhooks"
 )
@@ -62,7 +61,7 @@ func (w *wire) leadTo(address string) {
 // find waits for a delivery of a type of event.
 func (w *wire) find(t *testing.T, eventType string, skip int) (found passedOn) {
 	t.Helper()
-	ok := waitUntil(t, time.Minute, func() bool {
+	ok := waitUntil(t, patience, func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		n := 0

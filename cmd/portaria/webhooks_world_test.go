@@ -44,7 +44,10 @@ func newEndpoint(t *testing.T) *endpoint {
 	t.Helper()
 	r := &endpoint{t: t, got: make(map[string]int)}
 	r.server = httptest.NewServer(r)
-	t.Cleanup(r.server.Close)
+	t.Cleanup(func() {
+		r.server.CloseClientConnections() // who hangs is not waited for
+		r.server.Close()
+	})
 	return r
 }
 

@@ -60,6 +60,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left
 // However a first start ends before its key was seen, the next one shows a key
 // that works, once, in the one workspace and the one instance.
 func TestAFirstRunThatWasCutShortShowsAKeyAtTheNextStart(t *testing.T) {
+	t.Parallel()
 	for name, cut := range map[string]func(t *testing.T, a *app){
 		"nothing yet": func(*testing.T, *app) {},
 		"only begun": func(t *testing.T, a *app) {
@@ -121,6 +122,7 @@ func TestAFirstRunThatWasCutShortShowsAKeyAtTheNextStart(t *testing.T) {
 // Whoever has filled the database with commands has keys already, and gets none
 // that they did not ask for.
 func TestAFilledDatabaseGetsNoFirstRun(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		if err := s.InsertWorkspace(t.Context(), newWorkspace(defaultWorkspace)); err != nil {
 			t.Fatal(err)
