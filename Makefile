@@ -27,18 +27,18 @@ build: ## the static binary and the image's files, into ./dist
 
 .PHONY: test
 test: ## every test, on both engines
-	$(WITHPG) -- go test $(FLAGS) $(PKG)
+	$(WITHPG) -- go test -timeout 30m $(FLAGS) $(PKG)
 
 # wasim's own tests drive bare whatsmeow clients, which have data races of their own (a logout beside its background work, a
 # line that is cut during two waits). Its code runs under the race detector in the tests of instances/whatsapp and cmd/portaria.
-# These send one request after the other: nothing in them could race, and they take minutes.
-ONE_BY_ONE = ^(TestStories|TestNoStoryOfATestKeyDials|TestEveryRouteMeetsEveryPrincipalOnTheRealGateway|TestEveryRouteAdmitsOnlyWhoItsRowSays|TestSnippetsVerifyRealDeliveries|TestAFirstRunThatWasCutShortShowsAKeyAtTheNextStart)$$
+# These do one thing after the other, as send one request or read one file: nothing in them could race, and they take minutes.
+ONE_BY_ONE = ^(TestStories|TestNoStoryOfATestKeyDials|TestEveryRouteMeetsEveryPrincipalOnTheRealGateway|TestEveryRouteAdmitsOnlyWhoItsRowSays|TestSnippetsVerifyRealDeliveries|TestAFirstRunThatWasCutShortShowsAKeyAtTheNextStart|TestRowsAreNotHeldInMemory|TestABulkIsAtMost25MiB|TestCompressedBodiesAreNeverUnpacked|TestOnlyAFileMakesABodyLong|TestWeighingAnswersJSON|TestHouseStands)$$
 # This one cuts the line during two waits of one client, which whatsmeow itself does not bear (exsync.Event.GetChan).
 OF_WHATSMEOW = ^TestDropsDuringSendsLoseAndRepeatNothing$$
 
 .PHONY: race
-race: ## the tests under the race detector, but for bare whatsmeow clients and six that do one thing at a time
-	$(WITHPG) -- go test -race -timeout 20m -skip '$(subst $$,$$$$,$(ONE_BY_ONE)|$(OF_WHATSMEOW))' $(FLAGS) $(shell go list $(PKG) | grep -v '/wasim$$')
+race: ## the tests under the race detector, but for bare whatsmeow clients and those that do one thing at a time
+	$(WITHPG) -- go test -race -timeout 30m -skip '$(subst $$,$$$$,$(ONE_BY_ONE)|$(OF_WHATSMEOW))' $(FLAGS) $(shell go list $(PKG) | grep -v '/wasim$$')
 
 .PHONY: e2e
 e2e: ## the stories of the real binary (cmd/portaria), never from the cache
