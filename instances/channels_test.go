@@ -134,7 +134,7 @@ func TestAChannelThatOpensTooLateIsClosed(t *testing.T) {
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, "sqlite", lateness{})
+			w := newWorld(t, storetest.Light, lateness{})
 			ended := make(chan struct{})
 			w.network.whileOpening(func() {
 				begun := make(chan struct{})
@@ -178,7 +178,7 @@ func TestNoChannelOpensAfterClose(t *testing.T) {
 // A rehearsal asks whether the world is at rest; a manager that has not taken
 // in what it observed is not.
 func TestIdleWaitsForWhatWasObserved(t *testing.T) {
-	w := newWorld(t, "sqlite", lateness{})
+	w := newWorld(t, storetest.Light, lateness{})
 	i := w.create("one")
 	w.report(i, messaging.EventInstanceDisconnected, messaging.InstanceDisconnected)
 	look, noWait := context.WithCancel(t.Context())

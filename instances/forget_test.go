@@ -38,7 +38,7 @@ func (w *liveWorld) forgets(want ...string) {
 // would look for again. WhatsApp may not have been told of the logout, and the
 // session is deleted all the same, when its channel is closed.
 func TestADeletionDeletesTheSessionThoughWhatsAppIsNotTold(t *testing.T) {
-	w := newLiveWorld(t, "sqlite") // the deletion waits in vain for the logout
+	w := newLiveWorld(t, storetest.Light) // the deletion waits in vain for the logout
 	i := w.linkedAs("one", "5511900000001:1@s.whatsapp.net")
 	w.linkedAs("two", "5511900000002:1@s.whatsapp.net")
 	w.begin()

@@ -187,7 +187,7 @@ func TestAnAskSurvivesTheProcess(t *testing.T) {
 // News of a state is older, by the time it is taken in, than an act that was
 // answered meanwhile.
 func TestOlderNewsDoesNotUndoAnAct(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	w := newLiveWorld(t, storetest.Light)
 	i := w.linked("one", messaging.InstanceConnected)
 	w.load()
 	old := w.resolve(i.ID)
@@ -205,7 +205,7 @@ func TestOlderNewsDoesNotUndoAnAct(t *testing.T) {
 
 // On a frozen clock two acts come at one time, and are two all the same.
 func TestEveryAskHasATimeOfItsOwn(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	w := newLiveWorld(t, storetest.Light)
 	i := w.linked("one", messaging.InstanceConnected)
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	m := instances.NewManager(instances.Options{Store: w.store, Now: func(messaging.Tenancy, string) time.Time { return noon }})
@@ -220,7 +220,7 @@ func TestEveryAskHasATimeOfItsOwn(t *testing.T) {
 // An act that would change nothing is no act: a page that asks for a connection
 // again and again must not draw a new code each time.
 func TestWhatIsThereAlreadyIsNotAskedForAgain(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	w := newLiveWorld(t, storetest.Light)
 	act := func(do func(context.Context, messaging.Tenancy, string) (messaging.Instance, error), i messaging.Instance) bool {
 		t.Helper()
 		before := w.resolve(i.ID)
@@ -291,7 +291,7 @@ func TestASlowGoodbyeHoldsNothingUp(t *testing.T) {
 
 // What keeps a channel from opening may be over in a moment.
 func TestALiveChannelThatDoesNotOpenIsTriedAgain(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	w := newLiveWorld(t, storetest.Light)
 	i := w.linked("one", messaging.InstanceConnected)
 	w.phones.down = true
 	w.begin()

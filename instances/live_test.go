@@ -157,7 +157,7 @@ func newLiveWorld(t *testing.T, engine string) *liveWorld {
 // eachLive runs f on both engines.
 func eachLive(t *testing.T, f func(w *liveWorld)) {
 	t.Helper()
-	for _, engine := range storetest.Engines {
+	for _, engine := range storetest.Used {
 		t.Run(engine, func(t *testing.T) { f(newLiveWorld(t, engine)) })
 	}
 }

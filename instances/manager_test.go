@@ -30,7 +30,7 @@ func TestWhatHappensWhileLoadReadsIsNotUndone(t *testing.T) {
 		"an instance is patched":        {meanwhile: patchOne, check: oneIsPatched},
 		"an instance is lost and found": {meanwhile: loseOne, check: oneIsLoggedOut},
 	} {
-		for _, engine := range storetest.Engines {
+		for _, engine := range storetest.Used {
 			t.Run(name+"/"+engine, func(t *testing.T) {
 				var once sync.Once
 				w := newWorld(t, engine, lateness{list: func(w *world) { once.Do(func() { c.meanwhile(w) }) }})

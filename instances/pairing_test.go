@@ -68,7 +68,7 @@ func (w *liveWorld) pairingIs(id string, want error) {
 
 // The wait for a code ends with the patience of who asks.
 func TestTheWaitForACodeEnds(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	w := newLiveWorld(t, storetest.Light)
 	i := w.create("one")
 	if _, err := w.manager.Connect(t.Context(), w.tenancy, i.ID, ""); err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestTheWaitForACodeEnds(t *testing.T) {
 // Who follows a pairing hears of every change, in one token however many there
 // were, and leaves nothing behind.
 func TestAWatcherIsToldOfChanges(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	w := newLiveWorld(t, storetest.Light)
 	i, other := w.create("one"), w.create("other")
 	w.begin()
 	changes, stop := w.manager.Watch(i.ID)
@@ -125,7 +125,7 @@ func TestAWatcherIsToldOfChanges(t *testing.T) {
 
 // Only a connected instance can ask its network, and only for who may see it.
 func TestNumbersAreAskedOfTheChannel(t *testing.T) {
-	w := newLiveWorld(t, "sqlite")
+	w := newLiveWorld(t, storetest.Light)
 	i, test := w.linked("one", messaging.InstanceDisconnected), storetest.Instance(t, w.store, w.world.testTenancy(), "test")
 	w.begin()
 	numbers := []messaging.Address{{Input: "+55 11 91234-5678", WAID: "5511912345678@s.whatsapp.net"}, {Input: "1", WAID: "1@s.whatsapp.net"}}

@@ -86,7 +86,7 @@ func TestAPatchIsSeenAsSoonAsItIsAnswered(t *testing.T) {
 // The answer to the first patch may be overtaken by the second one. What the
 // manager knows in the end must not be the older of the two.
 func TestPatchesReachTheMemoryInTheOrderOfTheirCommits(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	for _, engine := range storetest.Used {
 		t.Run(engine, func(t *testing.T) {
 			var patches atomic.Int32
 			second := make(chan struct{})

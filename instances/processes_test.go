@@ -16,7 +16,7 @@ import (
 // Two managers on one database, as two processes are: whatever each of them
 // did, both know the same once they have read it.
 func TestTwoProcessesComeToKnowTheSame(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	for _, engine := range storetest.Used {
 		t.Run(engine, func(t *testing.T) {
 			w := newWorld(t, engine, lateness{})
 			beside := instances.NewManager(instances.Options{Store: w.beside(), Now: w.now})

@@ -159,7 +159,7 @@ func TestANameBelongsToOneInstanceOfAnEnvironment(t *testing.T) {
 }
 
 func TestADraftThatIsNotValidIsRefusedWithItsFields(t *testing.T) {
-	w := newWorld(t, "sqlite", lateness{})
+	w := newWorld(t, storetest.Light, lateness{})
 	big := func(n int) []byte { return []byte(`{"a":"` + strings.Repeat("x", n-8) + `"}`) }
 	for name, c := range map[string]struct {
 		tenancy messaging.Tenancy

@@ -37,7 +37,7 @@ type world struct {
 // each runs f on both engines.
 func each(t *testing.T, f func(w *world)) {
 	t.Helper()
-	for _, engine := range storetest.Engines {
+	for _, engine := range storetest.Used {
 		t.Run(engine, func(t *testing.T) { f(newWorld(t, engine, lateness{})) })
 	}
 }

@@ -20,7 +20,7 @@ import (
 // what goes to one recipient keeps its order.
 func TestAmendmentsKeepTheOrderWhateverHappens(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+		w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 		defer w.outbox.Stop()
 		h := &amendHistory{rt: rt, w: w, canceled: make(map[string]bool), held: make(map[string]bool)}
 		failing := rapid.SliceOfN(rapid.IntRange(0, 2), 3, 3).Draw(rt, "tries that fail, by recipient")

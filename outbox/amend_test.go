@@ -32,7 +32,7 @@ func (w *world) amendment(status messaging.Status, due time.Time, ids ...string)
 // A message that is held stands where it stood: what is behind it to the same
 // recipient waits for it, and goes when it does.
 func TestAHeldMessageBlocksItsRecipientUntilItIsLetGo(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.network.setOpen(false)
 		first, other, behind := w.accept(number(1)), w.accept(number(2)), w.accept(number(1))
@@ -62,7 +62,7 @@ func TestAHeldMessageBlocksItsRecipientUntilItIsLetGo(t *testing.T) {
 }
 
 func TestAMessageThatIsHeldUntilATimeGoesThen(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.network.setOpen(false)
 		first, behind := w.accept(number(1)), w.accept(number(1))
@@ -82,7 +82,7 @@ func TestAMessageThatIsHeldUntilATimeGoesThen(t *testing.T) {
 
 // More than the lane keeps in memory waits, and some of it behind others.
 func TestMessagesAreAmendedWhereverTheyWait(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.network.setOpen(false)
 		all := make([]messaging.Message, 600)
@@ -136,7 +136,7 @@ func (w *world) carried() (out []messaging.Message) {
 // The other records are in the same commit: none without the messages, and no
 // message without them.
 func TestAnAmendmentThatCannotBeRecordedChangesNothing(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w, h := newHookedWorld(t, s)
 		w.network.setOpen(false)
 		first, behind, later := w.accept(number(1)), w.accept(number(1)), w.accept(number(2), func(d *outbox.Draft) {
@@ -175,7 +175,7 @@ func TestWhatComesBackFromTheChannelIsRecalled(t *testing.T) {
 		"late, and the process as well": {messaging.Outcome{Verdict: messaging.Deferred, Tried: true}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			storetest.Each(t, func(t *testing.T, s *store.Store) {
+			storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 				w := newWorld(t, s)
 				var m, behind messaging.Message
 				ready := make(chan struct{})
@@ -220,7 +220,7 @@ func TestWhatComesBackFromTheChannelIsRecalled(t *testing.T) {
 
 // What the network has but did not acknowledge may have been read already.
 func TestAMessageWithoutItsAcknowledgementIsNotCanceled(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	lost := w.loseOne()
 	if got := w.amend(messaging.StatusCanceled, time.Time{}, lost); len(got) > 0 || w.status(lost) != messaging.StatusSending {
 		t.Errorf("canceled %v, it is %s", got, w.status(lost))
@@ -228,7 +228,7 @@ func TestAMessageWithoutItsAcknowledgementIsNotCanceled(t *testing.T) {
 }
 
 func TestDrainingWaitsForAnAmendment(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w, h := newHookedWorld(t, s)
 		w.network.setOpen(false)
 		m := w.accept(number(1))
@@ -258,7 +258,7 @@ func TestDrainingWaitsForAnAmendment(t *testing.T) {
 func TestAMessageIsAmendedWhileItIsBeingRead(t *testing.T) {
 	for _, status := range []messaging.Status{messaging.StatusHeld, messaging.StatusQueued} {
 		t.Run(string(status), func(t *testing.T) {
-			storetest.Each(t, func(t *testing.T, s *store.Store) {
+			storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 				w, h := newHookedWorld(t, s)
 				w.network.setOpen(false)
 				first, behind := w.accept(number(1)), w.accept(number(1))
@@ -297,7 +297,7 @@ func TestAMessageIsAmendedWhileItIsBeingRead(t *testing.T) {
 // What is taken before the dispatcher has recovered must not go before what an
 // earlier process left.
 func TestWhatIsTakenBeforeTheRecoveryKeepsItsPlace(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.network.setOpen(false)
 		first, second := w.accept(number(1)), w.accept(number(1))

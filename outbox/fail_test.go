@@ -22,7 +22,7 @@ func (w *world) ref() outbox.LaneRef {
 // What was meant for one number must not go out by another, and what is meant
 // for the other must.
 func TestFailingWhatWaitsLeavesTheLaneToWhatComesLater(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		lost := w.loseOne()
 		w.network.setOpen(false)
@@ -87,7 +87,7 @@ func (w *world) loseOne() messaging.Message {
 // A process that ends while it fails what waits leaves the rest to be failed by
 // the next.
 func TestFailingWhatWaitsCanBeTakenUpAgain(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w, h := newHookedWorld(t, s)
 		w.network.setOpen(false)
 		var waiting []messaging.Message
@@ -120,7 +120,7 @@ func TestFailingWhatWaitsCanBeTakenUpAgain(t *testing.T) {
 }
 
 func TestFailingAPacedLaneDoesNotWaitForItsTurn(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.set(`{"pace":{"enabled":true,"per_hour":1}}`)
 	w.accept(number(1))
 	held := w.accept(number(2))

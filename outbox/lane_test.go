@@ -26,7 +26,7 @@ func ids(ms ...messaging.Message) []string {
 }
 
 func TestALaneKeepsTheOrderOfAcceptance(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		var want []string
 		for n := range 300 {
@@ -44,7 +44,7 @@ func TestALaneKeepsTheOrderOfAcceptance(t *testing.T) {
 
 // What does not fit in memory stays in the database, and still comes in order.
 func TestMoreThanFitsInMemoryComesInOrder(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.network.setOpen(false)
 		want := make([]string, 2500)
@@ -65,7 +65,7 @@ func TestMoreThanFitsInMemoryComesInOrder(t *testing.T) {
 }
 
 func TestHighPriorityGoesFirst(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.network.setOpen(false)
 	with := func(p messaging.Priority) func(*outbox.Draft) { return func(d *outbox.Draft) { d.Priority = p } }
 	low, normal, high := w.accept(number(1), with(messaging.Low)), w.accept(number(1)), w.accept(number(1), with(messaging.High))
@@ -78,7 +78,7 @@ func TestHighPriorityGoesFirst(t *testing.T) {
 }
 
 func TestAWaitingMessageIsPassedOnlyByOthers(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.network.setJudge(func(m messaging.Outgoing) *messaging.Outcome {
 			if m.To.Phone() == number(1) && m.Attempt <= 2 {
@@ -110,7 +110,7 @@ func TestAWaitingMessageIsPassedOnlyByOthers(t *testing.T) {
 }
 
 func TestAScheduledMessageIsSentAtItsTimeAlsoAfterARestart(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		at := w.clock.Now().Add(time.Hour)
 		m := w.accept(number(1), func(d *outbox.Draft) { d.SendAt = at })
@@ -131,7 +131,7 @@ func TestAScheduledMessageIsSentAtItsTimeAlsoAfterARestart(t *testing.T) {
 }
 
 func TestCancelingAScheduledMessageFreesThoseBehindIt(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		m := w.accept(number(1), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(time.Hour) })
 		behind := w.accept(number(1))
@@ -156,7 +156,7 @@ func TestCancelingAScheduledMessageFreesThoseBehindIt(t *testing.T) {
 }
 
 func TestAMessageThatCannotBeSentExpires(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.network.setOpen(false)
 		short := w.accept(number(1), func(d *outbox.Draft) { d.ExpiresIn = time.Minute })
@@ -180,7 +180,7 @@ func TestAMessageThatCannotBeSentExpires(t *testing.T) {
 // Attempts are what the network was asked: a message that waits behind another,
 // or for a look-up, is not nearer to being given up.
 func TestWaitingIsNoAttempt(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		var attempts []int
 		w.network.setJudge(func(m messaging.Outgoing) *messaging.Outcome {
@@ -215,7 +215,7 @@ func TestWaitingIsNoAttempt(t *testing.T) {
 // An acknowledgement that never comes must not hold others, and the message is
 // tried again under its id.
 func TestALostAcknowledgementIsTriedAgain(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.network.setJudge(func(m messaging.Outgoing) *messaging.Outcome {
 		if m.To.Phone() == number(1) && m.Attempt == 1 {
 			return &messaging.Outcome{Verdict: messaging.Pending, At: w.clock.Now()}
@@ -239,7 +239,7 @@ func TestALostAcknowledgementIsTriedAgain(t *testing.T) {
 }
 
 func TestDeletingAnInstanceCancelsWhatWaits(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.network.setOpen(false)
 	now, later := w.accept(number(1)), w.accept(number(2), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(time.Hour) })
 	w.idle()
@@ -258,7 +258,7 @@ func TestDeletingAnInstanceCancelsWhatWaits(t *testing.T) {
 // what goes to one recipient keeps its order.
 func TestOrderWithinARecipientHoldsWhateverFails(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := storetest.Open(t, storetest.Options(t, "sqlite"))
+		s := storetest.Open(t, storetest.Options(t, storetest.Light))
 		w := newWorld(t, s)
 		defer w.outbox.Stop()
 		failing := rapid.SliceOfN(rapid.IntRange(0, 3), 4, 4).Draw(rt, "tries that fail, by recipient")

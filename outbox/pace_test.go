@@ -118,7 +118,7 @@ func (p *paceWant) check(rt *rapid.T, sent []sending) {
 // broken, nothing is lost, and each priority keeps its order.
 func TestAPaceIsNeverBroken(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+		w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 		defer w.outbox.Stop()
 		w.clock.set(time.Date(2026, 3, 7, 12, 0, 0, 0, time.UTC)) // the clocks of New York change tonight
 		want, settings := drawPace(rt)
@@ -153,7 +153,7 @@ func TestAPaceIsNeverBroken(t *testing.T) {
 // The counts are committed with the outcomes, so a process that was killed
 // leaves what one that was stopped leaves.
 func TestARestartDoesNotResetTheCaps(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.set(`{"pace":{"enabled":true,"min_gap_ms":1000,"jitter_ms":0,"per_hour":3,"per_day":5}}`)
 		began := w.clock.Now()
@@ -195,7 +195,7 @@ func soon(most time.Duration) cmp.Option {
 
 // The gap, too, is from the last message of whatever process.
 func TestARestartDoesNotShortenTheGap(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.set(`{"pace":{"enabled":true,"min_gap_ms":600000,"jitter_ms":0,"per_hour":0,"per_day":0}}`)
 	w.accept(number(1), long)
 	w.idle()
@@ -214,7 +214,7 @@ func TestARestartDoesNotShortenTheGap(t *testing.T) {
 }
 
 func TestChangedSettingsTakeEffectAtOnce(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.set(`{"pace":{"enabled":true,"min_gap_ms":0,"jitter_ms":0,"per_hour":1}}`)
 	for n := range 6 {
 		w.accept(number(n))
@@ -237,7 +237,7 @@ func TestChangedSettingsTakeEffectAtOnce(t *testing.T) {
 }
 
 func TestAMessageExpiresWhileItIsPaced(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.set(`{"pace":{"enabled":true,"min_gap_ms":3600000,"jitter_ms":0}}`)
 		w.accept(number(1), long)
@@ -256,7 +256,7 @@ func TestAMessageExpiresWhileItIsPaced(t *testing.T) {
 }
 
 func TestHighPriorityIsPacedButGoesFirst(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.set(`{"pace":{"enabled":true,"min_gap_ms":1000,"jitter_ms":0}}`)
 	first, second := w.accept(number(1)), w.accept(number(2))
 	w.idle()
@@ -272,7 +272,7 @@ func TestHighPriorityIsPacedButGoesFirst(t *testing.T) {
 }
 
 func TestNothingIsSentInQuietHours(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.clock.set(time.Date(2026, 3, 8, 1, 30, 0, 0, time.UTC)) // 22:30 in São Paulo
 	w.set(`{"pace":{"enabled":true,"quiet_hours":{"from":"22:00","to":"08:00","time_zone":"America/Sao_Paulo"}}}`)
 	m := w.accept(number(1))
@@ -293,7 +293,7 @@ func TestNothingIsSentInQuietHours(t *testing.T) {
 
 // What the network would not take has been asked of it all the same.
 func TestARefusalCostsAGapButNoCap(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.set(`{"pace":{"enabled":true,"min_gap_ms":1000,"jitter_ms":0,"per_hour":1}}`)
 	w.network.setJudge(func(m messaging.Outgoing) *messaging.Outcome {
 		if m.To.Phone() == number(1) {
@@ -327,7 +327,7 @@ func TestTriesThatAreDeferredKeepThePace(t *testing.T) {
 		"not answered":    {nil, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+			w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 			w.set(`{"pace":{"enabled":true,"min_gap_ms":10000,"jitter_ms":0,"per_hour":3}}`)
 			var asked []time.Time
 			w.network.setJudge(func(messaging.Outgoing) *messaging.Outcome {
@@ -359,7 +359,7 @@ func TestTriesThatAreDeferredKeepThePace(t *testing.T) {
 
 // A message whose connection is lost in the middle of it may have been carried.
 func TestATryThatCostTheConnectionCounts(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.set(`{"pace":{"enabled":true,"min_gap_ms":1000,"jitter_ms":0,"per_hour":2}}`)
 	tries := 0
 	w.network.setJudge(func(messaging.Outgoing) *messaging.Outcome {
@@ -388,7 +388,7 @@ func TestATryThatCostTheConnectionCounts(t *testing.T) {
 // A rehearsal in instant mode skips the waits, and what it skipped is not owed
 // afterwards.
 func TestAClockThatSkipsWaitsSkipsThePace(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.set(`{"pace":{"enabled":true,"min_gap_ms":1000,"jitter_ms":500,"per_hour":2,"per_day":3,"warm_up":true}}`)
 	w.clock.skip(true)
 	var all []messaging.Message
@@ -406,7 +406,7 @@ func TestAClockThatSkipsWaitsSkipsThePace(t *testing.T) {
 
 // Another number begins anew; the number that comes back does not.
 func TestACapIsThatOfANumber(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.set(`{"pace":{"enabled":true,"min_gap_ms":0,"jitter_ms":0,"per_day":2}}`)
 		for n := range 5 {
@@ -427,7 +427,7 @@ func TestACapIsThatOfANumber(t *testing.T) {
 }
 
 func TestAnInstanceWithoutAPaceOnlyTellsWhatWaits(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	w.accept(number(1))
 	w.idle()
 	w.accept(number(2), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(time.Hour) })

@@ -54,7 +54,7 @@ func newHookedWorld(t *testing.T, s *store.Store) (*world, *hooked) {
 // Whoever is told "canceled" must be able to rely on it, whatever the lane was
 // reading at that moment.
 func TestACanceledMessageIsNotCarriedFromARowReadBefore(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w, h := newHookedWorld(t, s)
 		w.network.setOpen(false)
 		var last messaging.Message
@@ -89,7 +89,7 @@ func TestACanceledMessageIsNotCarriedFromARowReadBefore(t *testing.T) {
 // What comes due while the lane reads is not among what it reads, and nothing
 // else would have the lane look again.
 func TestAMessageThatComesDueDuringAReadIsSent(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w, h := newHookedWorld(t, s)
 		in := func(d time.Duration) func(*outbox.Draft) {
 			return func(draft *outbox.Draft) { draft.SendAt = w.clock.Now().Add(d) }
@@ -112,7 +112,7 @@ func TestAMessageThatComesDueDuringAReadIsSent(t *testing.T) {
 }
 
 func TestAMessageIsNotSetAsideBehindOneThatIsCanceledMeanwhile(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w, h := newHookedWorld(t, s)
 		first := w.accept(number(1), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(48 * time.Hour) })
 		var canceled atomic.Bool
@@ -136,7 +136,7 @@ func TestAMessageIsNotSetAsideBehindOneThatIsCanceledMeanwhile(t *testing.T) {
 }
 
 func TestACancellationThatCannotBeRecordedChangesNothing(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w, h := newHookedWorld(t, s)
 		w.network.setOpen(false)
 		m := w.accept(number(1))
@@ -157,7 +157,7 @@ func TestACancellationThatCannotBeRecordedChangesNothing(t *testing.T) {
 
 // A clock that skipped ahead and came back must not leave later messages due.
 func TestMessagesAreNotSentEarlyAfterTheClockHasSkipped(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.clock.skip(true)
 		far := w.accept(number(1), func(d *outbox.Draft) { d.SendAt = w.clock.Now().Add(48 * time.Hour) })
@@ -185,7 +185,7 @@ func TestMessagesAreNotSentEarlyAfterTheClockHasSkipped(t *testing.T) {
 // A message that was being accepted while its instance was deleted is canceled
 // as those before it: it must not wait for a channel that never comes.
 func TestWhatComesToADeletedInstanceIsCanceled(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newWorld(t, s)
 		w.network.setOpen(false)
 		before := w.accept(number(1))
@@ -205,7 +205,7 @@ func TestWhatComesToADeletedInstanceIsCanceled(t *testing.T) {
 }
 
 func TestDrainingEmptiesALaneOfManyScheduledMessages(t *testing.T) {
-	w := newWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+	w := newWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 	at := w.clock.Now().Add(time.Hour)
 	for n := range 3000 {
 		w.accept(number(n%5), func(d *outbox.Draft) { d.SendAt = at })

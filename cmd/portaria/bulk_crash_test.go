@@ -145,7 +145,7 @@ func TestKillingTheServerDuringABulkSendsToEverybodyOnce(t *testing.T) {
 // where it stood when it is resumed.
 func TestAPausedBulkStaysPausedThroughAKill(t *testing.T) {
 	t.Parallel()
-	g, key := bulkGateway(t, "sqlite")
+	g, key := bulkGateway(t, storetest.Light)
 	b, rows := g.runningBulk(t, key, func(b bulkShown) bool {
 		status, err := g.try(key, http.MethodPost, "/v1/bulk/"+b.ID+"/pause", "", "", &b)
 		if err == nil && b.State != "paused" {

@@ -37,7 +37,7 @@ func TestBothChannelsTellTheSameStories(t *testing.T) {
 // live instances open a connection.
 func TestNoStoryOfATestKeyDials(t *testing.T) {
 	t.Parallel()
-	g := newRehearsal(t, "sqlite")
+	g := newRehearsal(t, storetest.Light)
 	t.Run("stories", func(t *testing.T) { channeltest.Run(t, &sandboxNetwork{g}) })
 	if n := g.dials.Load(); n != 0 {
 		t.Errorf("%d connections were opened", n)

@@ -23,7 +23,7 @@ func verdictOf(t *testing.T, d *diagnosis, check string) verdict {
 // A machine that came up with a wrong clock lets expired keys in and orders
 // what it writes before what was written earlier.
 func TestTheDoctorNoticesAClockThatWentBack(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		d := diagnosis{Status: checkOK}
 		d.checkClock(t.Context(), s)
 		if got := verdictOf(t, &d, "clock"); got != checkOK {

@@ -15,7 +15,7 @@ import (
 // An instance can be deleted by the command line while no server runs. What
 // waited for it must not wait for a channel that never comes.
 func TestWhatWaitsForAnInstanceDeletedWithoutAServerIsCanceled(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	for _, engine := range storetest.Used {
 		t.Run(engine, func(t *testing.T) {
 			o := storetest.Options(t, engine)
 			tenancy := storetest.Workspace(t, storetest.Open(t, o), "default")

@@ -77,7 +77,7 @@ func callAPI(t *testing.T, method, url, token, body string) (code string, data m
 // The whole way of a pairing link, from the key that makes it to the phone, on
 // the real gateway.
 func TestAPairingLinkLinksOnePhone(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		d := newRealDoor(t, s)
 		tenancy, i := d.unpaired(t, "shop")
 		_, token := d.Mint(t, auth.NewKey{Name: "k", Environment: messaging.Test, Scopes: []string{"whatsapp:manage"}, AllInstances: true})
@@ -118,7 +118,7 @@ func TestAPairingLinkLinksOnePhone(t *testing.T) {
 // the phone is linked.
 func TestPairFollowsTheServerUntilThePhoneIsLinked(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		for phone, shows := range map[string]string{"": "█▀", "5511912345678": "-"} {
 			d := newRealDoorIn(t, s, "w"+phone)
 			tenancy, i := d.unpaired(t, "shop")
@@ -140,7 +140,7 @@ func TestPairFollowsTheServerUntilThePhoneIsLinked(t *testing.T) {
 
 // Who asks in vain must be told what to do, and not wait for ever.
 func TestPairEndsWhenThePairingDoes(t *testing.T) {
-	s := storetest.Open(t, storetest.Options(t, "sqlite"))
+	s := storetest.Open(t, storetest.Options(t, storetest.Light))
 	tenancy := storetest.Workspace(t, s, "w")
 	i := storetest.NewInstance(tenancy, "shop")
 	i.State, i.StateReason, i.Desired = messaging.InstanceCreated, messaging.ReasonPairingTimeout, messaging.DesiredConnected

@@ -20,7 +20,7 @@ import (
 // either, strange text is refused by name or kept as it came, and is never a
 // fault of the server's, in the answer or in what it writes afterwards.
 func TestStrangeTextIsNeverAFaultOfTheServer(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		d := newRealDoor(t, s)
 		client := gatewaytest.NewClient(t, d.url)
 		_, token := d.Mint(t, auth.NewKey{Environment: messaging.Test, Name: "all", Scopes: []string{"*"}, AllInstances: true})
@@ -51,7 +51,7 @@ func TestStrangeTextIsNeverAFaultOfTheServer(t *testing.T) {
 // One row of the log that a database does not take would cost all the rows that
 // are written with it.
 func TestStrangeRequestsAreLoggedBesideOthers(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		d := newRealDoor(t, s)
 		_, token := d.Mint(t, auth.NewKey{Environment: messaging.Test, Name: "all", Scopes: []string{"*"}, AllInstances: true})
 		host := strings.TrimPrefix(d.url, "http://")

@@ -38,7 +38,7 @@ func TestATestKeyNeverCausesADial(t *testing.T) {
 		t.Fatal(err)
 	}
 	rootKey := wasim.RootKey()
-	g := newGateway(t, storetest.Options(t, "sqlite"))
+	g := newGateway(t, storetest.Options(t, storetest.Light))
 	g.env = []string{
 		"PORTARIA_WHATSAPP_ADDR=" + listener.Addr().String(), "PORTARIA_WHATSAPP_CA=" + ca,
 		"PORTARIA_WHATSAPP_ROOT_KEY=" + hex.EncodeToString(rootKey[:]),

@@ -12,7 +12,7 @@ import (
 // webhook too. A broker that is down is nothing to wait for.
 func TestAMovedClockFindsTheRetriesDone(t *testing.T) {
 	t.Parallel()
-	g := hooked(newGateway(t, storetest.Options(t, "sqlite")))
+	g := hooked(newGateway(t, storetest.Options(t, storetest.Light)))
 	g.env = append(g.env, "PORTARIA_NATS_URL=nats://127.0.0.1:1") // nobody listens there
 	g.start()
 	key := g.mint("--scope", "*", "--all-instances")

@@ -14,7 +14,7 @@ import (
 // though the server is killed again and again while it delivers.
 func TestKillingTheServerDuringDeliveriesLosesNone(t *testing.T) {
 	t.Parallel()
-	for _, engine := range storetest.Engines {
+	for _, engine := range storetest.Used {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			g := hooked(newGateway(t, storetest.Options(t, engine)))
@@ -85,7 +85,7 @@ func checkDelivered(t *testing.T, g *gatewayProcess, key, id string, r *endpoint
 // nothing.
 func TestADeadEndpointKeepsTheOthersFromNothing(t *testing.T) {
 	t.Parallel()
-	g := hooked(newGateway(t, storetest.Options(t, "sqlite")))
+	g := hooked(newGateway(t, storetest.Options(t, storetest.Light)))
 	g.start()
 	key := g.mint("--scope", "*", "--all-instances", "--rate-per-minute", "10000000", "--rate-burst", "1000000")
 	g.do(key, http.MethodPost, "/v1/instances", `{"name":"one"}`, http.StatusCreated, nil)

@@ -92,7 +92,7 @@ func TestAFirstRunThatWasCutShortShowsAKeyAtTheNextStart(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			storetest.Each(t, func(t *testing.T, s *store.Store) {
+			storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 				cut(t, started(t, s))
 				a := started(t, s)
 				token := shownKey(t, a)
@@ -123,7 +123,7 @@ func TestAFirstRunThatWasCutShortShowsAKeyAtTheNextStart(t *testing.T) {
 // that they did not ask for.
 func TestAFilledDatabaseGetsNoFirstRun(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		if err := s.InsertWorkspace(t.Context(), newWorkspace(defaultWorkspace)); err != nil {
 			t.Fatal(err)
 		}

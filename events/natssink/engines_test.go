@@ -16,7 +16,7 @@ import (
 // the real journal: 2,000 calls are recorded while the server is killed, and each
 // event of theirs is in the stream once, in order.
 func TestKilledServerLosesNothingOfTheDatabase(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		on := newServer(t, jetStream).start()
 		tenancy := storetest.Workspace(t, s, "acme")
 		instance := storetest.Instance(t, s, tenancy, "front")

@@ -72,7 +72,7 @@ func (w *stored) deliveries(hook messaging.Webhook) []webhooks.Delivery {
 // The whole way, on both engines: an event is delivered once to each endpoint,
 // failures are tried again, also by the next process, and the log tells it all.
 func TestTheWholeWayThroughTheStore(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newStored(t, s)
 		well, ill := newReceiver(t, nil), newReceiver(t, says(http500))
 		one := w.webhook(well.URL)
@@ -110,7 +110,7 @@ func TestTheWholeWayThroughTheStore(t *testing.T) {
 // 410, and five days of failure, switch an endpoint off for good: what waits is
 // there when it is enabled again.
 func TestSwitchingOffThroughTheStore(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newStored(t, s)
 		r := newReceiver(t, says(410))
 		hook, secret := w.webhookWithSecret(r.URL, func(p *webhooks.Patch) { p.Ordered = pointer(true) })

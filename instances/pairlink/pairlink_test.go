@@ -34,7 +34,7 @@ type bench struct {
 
 func each(t *testing.T, f func(t *testing.T, b *bench)) {
 	t.Helper()
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		b := &bench{store: s, now: time.Now().UTC().Truncate(time.Microsecond)}
 		b.tenancy = storetest.Workspace(t, s, "w")
 		b.instance = storetest.Instance(t, s, b.tenancy, "shop")

@@ -212,7 +212,7 @@ func (n *realNetwork) Send(_ context.Context, batch []messaging.Outgoing) []mess
 // The whole way, on both engines: accepted, paused in the middle, taken up by
 // another process, resumed, and every row once.
 func TestABulkGoesOutOnceAcrossPausesAndProcesses(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newRealWorld(t, s)
 		w.network.setJudge(func(*messaging.Outgoing) *messaging.Outcome {
 			if len(w.network.carried) < 300 {
@@ -251,7 +251,7 @@ func TestABulkGoesOutOnceAcrossPausesAndProcesses(t *testing.T) {
 
 // A one-time password must not wait for a bulk.
 func TestAnUrgentMessagePassesARunningBulk(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		w := newRealWorld(t, s)
 		w.network.setOpen(false)
 		w.service.Wake(w.instances[0].ID)
@@ -280,7 +280,7 @@ func TestAnUrgentMessagePassesARunningBulk(t *testing.T) {
 // another: nobody gets a bulk twice, and its counts are those of its rows.
 func TestNobodyGetsABulkTwice(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newRealWorld(t, storetest.Open(t, storetest.Options(t, "sqlite")))
+		w := newRealWorld(t, storetest.Open(t, storetest.Options(t, storetest.Light)))
 		defer w.stop()
 		failing := make(map[string]int)
 		w.network.setJudge(func(m *messaging.Outgoing) *messaging.Outcome {

@@ -21,7 +21,18 @@ var Engines = []string{"sqlite", "postgres"}
 // Each runs f once for each engine with an empty, migrated store.
 func Each(t *testing.T, f func(t *testing.T, s *store.Store)) {
 	t.Helper()
-	for _, engine := range Engines {
+	each(t, Engines, f)
+}
+
+// EachUsed is Each for the tests of rooms above the store.
+func EachUsed(t *testing.T, f func(t *testing.T, s *store.Store)) {
+	t.Helper()
+	each(t, Used, f)
+}
+
+func each(t *testing.T, engines []string, f func(t *testing.T, s *store.Store)) {
+	t.Helper()
+	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) { f(t, Open(t, Options(t, engine))) })
 	}
 }
