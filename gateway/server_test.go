@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +34,8 @@ func validatorOf(t *testing.T, h *house) *gatewaytest.Validator {
 // A stop lets hands finish: what was begun is answered, what comes later on a
 // kept connection is told to come back, and then Serve returns.
 func TestStopFinishesWhatWasBegun(t *testing.T) {
-	h := open(t)
+	door := newCountingListener(t)
+	h := openOn(t, door)
 	token := h.locked(t, []string{"*"}, h.instance(t, "a").ID)
 	begun, finish := make(chan struct{}), make(chan struct{})
 	h.onAccept = func() { close(begun); <-finish }
@@ -43,6 +45,7 @@ func TestStopFinishesWhatWasBegun(t *testing.T) {
 	<-begun
 	late := dial(t, h)
 	fmt.Fprintf(late, "GET /v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nX-Slow: ", token) // its head is under way
+	waitFor(t, "both to be let in", func() bool { return door.accepted.Load() == 2 })                  // who waits outside is turned away
 
 	stopped := make(chan error, 1)
 	go func() { stopped <- h.stop() }()
@@ -70,6 +73,31 @@ func TestStopFinishesWhatWasBegun(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Errorf("Serve returned %v", err)
 	}
+}
+
+// countingListener counts the connections that were accepted.
+type countingListener struct {
+	net.Listener
+
+	accepted atomic.Int64
+}
+
+func newCountingListener(t *testing.T) *countingListener {
+	t.Helper()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &countingListener{Listener: inner}
+}
+
+// Accept implements net.Listener.
+func (l *countingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted.Add(1)
+	}
+	return conn, err
 }
 
 // A caller that waits for a status must not hold up the stop.
