@@ -256,8 +256,12 @@ func TestTellCostsNothing(t *testing.T) {
 	sink, _ := run(t, options(s, on.url("", "")))
 	begin(t, s)
 	told := s.commit(live, 100)
-	if n := testing.AllocsPerRun(100, func() { sink.Tell(told) }); n > 0 {
-		t.Errorf("Tell allocates %v times", n)
+	least := 1.0
+	for tries := 0; tries < 20 && least > 0; tries++ { // the sink itself, which tries to connect, allocates now and then
+		least = min(least, testing.AllocsPerRun(100, func() { sink.Tell(told) }))
+	}
+	if least > 0 {
+		t.Errorf("Tell allocates %v times", least)
 	}
 }
 
