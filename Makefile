@@ -32,7 +32,7 @@ test: ## every test, on both engines
 # wasim's own tests drive bare whatsmeow clients, which have data races of their own (a logout beside its background work, a
 # line that is cut during two waits). Its code runs under the race detector in the tests of instances/whatsapp and cmd/portaria.
 # These do one thing after the other, as send one request or read one file: nothing in them could race, and they take minutes.
-ONE_BY_ONE = ^(TestStories|TestNoStoryOfATestKeyDials|TestEveryRouteMeetsEveryPrincipalOnTheRealGateway|TestEveryRouteAdmitsOnlyWhoItsRowSays|TestSnippetsVerifyRealDeliveries|TestAFirstRunThatWasCutShortShowsAKeyAtTheNextStart|TestRowsAreNotHeldInMemory|TestABulkIsAtMost25MiB|TestCompressedBodiesAreNeverUnpacked|TestOnlyAFileMakesABodyLong|TestTheNamesOfVariablesDoNotMakeABulkHuge|TestWeighingAnswersJSON|TestHouseStands)$$
+ONE_BY_ONE = ^(TestStories|TestNoStoryOfATestKeyDials|TestEveryRouteMeetsEveryPrincipalOnTheRealGateway|TestEveryRouteAdmitsOnlyWhoItsRowSays|TestSnippetsVerifyRealDeliveries|TestAFirstRunThatWasCutShortShowsAKeyAtTheNextStart|TestRowsAreNotHeldInMemory|TestABulkIsAtMost25MiB|TestCompressedBodiesAreNeverUnpacked|TestOnlyAFileMakesABodyLong|TestTheNamesOfVariablesDoNotMakeABulkHuge|TestWhatIsAskedOfBulksIsFoundByAnIndex|TestPlansOfTurnsAreGoodEverAfter|TestResultsAreFoundByTheirKeysHoweverManyDeliveriesThereAre|TestWeighingAnswersJSON|TestHouseStands)$$
 # This one cuts the line during two waits of one client, which whatsmeow itself does not bear (exsync.Event.GetChan).
 OF_WHATSMEOW = ^TestDropsDuringSendsLoseAndRepeatNothing$$
 

@@ -103,7 +103,11 @@ func TestServerMayBeDownAtStart(t *testing.T) {
 // one, in order.
 func TestDeletedStreamIsMadeAgain(t *testing.T) {
 	on, s := newServer(t, jetStream).start(), newShelf()
-	sink, _ := run(t, options(s, on.url("", "")))
+	o := options(s, on.url("", ""))
+	// nats-server 2.9 loses messages of a stream that is made while the one of the
+	// same name is still being deleted, so nobody tries again within this time.
+	o.RetryFirst, o.RetryMost = 3*time.Second, 3*time.Second
+	sink, _ := run(t, o)
 	begin(t, s)
 	admin := on.admin()
 	sink.Tell(s.commit(live, 500))

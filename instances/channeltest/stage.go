@@ -133,14 +133,18 @@ func (s *stage) instance() (i instanceView) {
 // wants. An event tells of what it is a moment before.
 func (s *stage) stands(state, reason, desired string) {
 	s.t.Helper()
+	want := instanceView{State: state, StateReason: reason, Desired: desired}
 	var i instanceView
-	s.await("the instance is "+state, func() bool {
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("the instance is %s (%s), its owner wants %s", i.State, i.StateReason, i.Desired)
+		}
+	}()
+	s.await(fmt.Sprintf("the instance is %s (%s), its owner wants %s", state, reason, desired), func() bool {
 		i = s.instance()
-		return i.State == state
+		want.ID, want.Phone = i.ID, i.Phone
+		return i == want
 	})
-	if i.StateReason != reason || i.Desired != desired {
-		s.t.Errorf("the instance is %s (%s), its owner wants %s; want %s (%s), %s", i.State, i.StateReason, i.Desired, state, reason, desired)
-	}
 }
 
 // text sends a text to a contact. More members of the body may follow.
