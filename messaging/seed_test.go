@@ -52,7 +52,14 @@ func TestSeededIDsSortByTheirMaking(t *testing.T) {
 
 func TestWithoutASeedIDsAreDrawnAsEver(t *testing.T) {
 	ctx := context.Background()
-	if SeedOf(ctx) != nil || DrawID(ctx, MessagePrefix, time.Now()) == DrawID(ctx, MessagePrefix, time.Now()) || DrawWAMessageID(ctx) == DrawWAMessageID(ctx) {
+	if SeedOf(ctx) != nil {
+		t.Error("there is a seed")
+	}
+	drawn := []string{
+		DrawID(ctx, MessagePrefix, time.Now()), DrawID(ctx, MessagePrefix, time.Now()), DrawWAMessageID(ctx), DrawWAMessageID(ctx),
+	}
+	slices.Sort(drawn)
+	if len(slices.Compact(drawn)) != 4 {
 		t.Error("an id was drawn twice")
 	}
 }

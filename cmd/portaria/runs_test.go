@@ -131,8 +131,12 @@ func TestRunsSideBySideDoNotMeet(t *testing.T) {
 		d := newRealDoor(t, s)
 		steps := []runs.Step{
 			d.sends("+12025550123", "hello"), expects("message.read", time.Second), d.sends("+15005550013", "hiccup"),
-			{Kind: runs.Advance, Lasts: time.Hour}, d.sends("+15005550014", "drop"), expects("message.read", time.Minute), {Kind: runs.Drop},
-			d.sends("+12025550123", "waits"), {Kind: runs.Reconnect}, expects("message.read", time.Second),
+			{Kind: runs.Advance, Lasts: time.Hour},
+			d.sends("+15005550014", "drop"), expects("message.read", time.Minute),
+			{Kind: runs.Drop},
+			d.sends("+12025550123", "waits"),
+			{Kind: runs.Reconnect},
+			expects("message.read", time.Second),
 		}
 		alone := d.play(t, runs.Script{Steps: steps})
 		if !alone.Passed {

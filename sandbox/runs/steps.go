@@ -52,7 +52,7 @@ func (p *player) take(ctx context.Context, step *Step, report *StepReport) {
 
 // act does what a step does, but for what it waits for.
 func (p *player) act(ctx context.Context, step *Step, report *StepReport) error {
-	switch step.Kind {
+	switch step.Kind { //nolint:exhaustive // control does the others
 	case Send, Inbound:
 		i, err := p.s.Owner.Test(ctx, p.run.WorkspaceID, p.run.InstanceID)
 		if err != nil {
