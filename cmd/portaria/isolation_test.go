@@ -53,7 +53,7 @@ func TestTheWorldsNeverMeet(t *testing.T) {
 }
 
 // isolationSteps bounds the requests of one history.
-const isolationSteps = 25
+const isolationSteps = 16
 
 // twoWorlds are the worlds of one workspace, with everything named alike.
 type twoWorlds struct {

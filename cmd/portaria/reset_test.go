@@ -13,7 +13,6 @@ import (
 
 	"portaria/gateway/gatewaytest"
 	"portaria/messaging"
-	"portaria/store/storetest"
 )
 
 // twin is one world as the tests of resets ask it.
@@ -64,7 +63,7 @@ func (w twin) states(t *testing.T) string {
 // A reset clears what happened in one workspace's test world, though it is in full
 // swing, and nothing of it comes later; what was set up stays, and works.
 func TestAResetClearsTheTestWorldAlone(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			g := newRehearsal(t, engine)

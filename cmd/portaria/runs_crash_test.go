@@ -13,7 +13,7 @@ import (
 // A server that is killed in the middle of a run leaves no instance of the run
 // behind, and says of the run that it was broken off.
 func TestKillingTheServerDuringRunsLeavesNoneOpen(t *testing.T) {
-	for _, engine := range storetest.Engines {
+	for _, engine := range heavyEngines() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			options := storetest.Options(t, engine)

@@ -51,7 +51,7 @@ func told(r *runs.Run) (lines []string) {
 // A run plays its steps by a clock of its own: what happens, and when by that
 // clock, is the same every time.
 func TestARunTellsTheSameEveryTime(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		d := newRealDoor(t, s)
 		for range 3 {
 			r, err := d.app.runs.Run(t.Context(), runs.Script{
@@ -127,7 +127,7 @@ func (d *realDoor) play(t *testing.T, s runs.Script) runs.Run {
 // Runs side by side, with others who send in the same world meanwhile, tell what
 // each tells alone.
 func TestRunsSideBySideDoNotMeet(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		d := newRealDoor(t, s)
 		steps := []runs.Step{
 			d.sends("+12025550123", "hello"), expects("message.read", time.Second), d.sends("+15005550013", "hiccup"),
@@ -176,7 +176,7 @@ func TestRunsSideBySideDoNotMeet(t *testing.T) {
 // One instance is in one run at a time; afterwards its workspace's clock tells
 // what the run left to come.
 func TestARunOnAGivenInstanceGivesItBack(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		d := newRealDoor(t, s)
 		world := testWorld(d.workspace)
 		if _, err := d.app.clocks.SetMode(t.Context(), d.workspace, sandbox.Frozen); err != nil {
@@ -210,7 +210,7 @@ func TestARunOnAGivenInstanceGivesItBack(t *testing.T) {
 // A seed makes the ids of a run the same every time, also when the run before it
 // is still there: that one gives way.
 func TestASeedMakesARunsIDsTheSame(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
 		d := newRealDoor(t, s)
 		given, err := d.app.manager.Create(t.Context(), testWorld(d.workspace), instances.Draft{Name: "given"})
 		if err != nil {
