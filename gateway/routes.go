@@ -186,7 +186,7 @@ func (s *Server) instanceRows() []Row {
 		Scopes:      manage, WorkspaceAct: true, BodyLimit: jsonLimit, SecretBody: true, Statuses: []int{http.StatusCreated},
 		Example: `{"name":"support","metadata":{"team":"sales"}}`,
 		Faults: []*fault.Fault{
-			fault.New(fault.Conflict, "NAME_TAKEN", ""), ErrIdempotencyReused, ErrIdempotencyInProgress,
+			fault.New(fault.Conflict, "NAME_TAKEN", ""), fault.ErrConflict, ErrIdempotencyReused, ErrIdempotencyInProgress,
 		},
 		Seeds:   SeedsIDs,
 		Handler: handle(s.createInstance),

@@ -26,7 +26,7 @@ func (s *Server) webhookRows() []Row {
 			"Any 2xx within 15 s is success. The secret is shown here and never again. A locked key's webhook hears of the key's " +
 			"instances alone, and of those that it names.",
 		Scopes: manage, BodyLimit: jsonLimit, Statuses: []int{http.StatusCreated}, Example: webhookExample,
-		Faults:  append(append([]*fault.Fault{webhooks.ErrTooMany}, named...), once...),
+		Faults:  append(append([]*fault.Fault{webhooks.ErrTooMany, fault.ErrConflict}, named...), once...),
 		Seeds:   SeedsIDs,
 		Handler: handle(s.createWebhook),
 	}, {

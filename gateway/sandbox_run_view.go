@@ -36,6 +36,7 @@ type runStepView struct {
 	EventID   nullable        `json:"event_id" description:"The event that was expected."`
 	Problem   *runProblemView `json:"problem" description:"Why the step did not pass, or with what it was refused as it should be."`
 	Events    []runEventView  `json:"events" nullable:"false" description:"What happened to the instance meanwhile."`
+	More      int             `json:"more_events" description:"Events that are not told: a step tells of 1000."`
 	Text      string          `json:"text" description:"What came of the step, for people."`
 }
 
@@ -69,7 +70,7 @@ func viewRun(r *runs.Run) runView {
 func viewStep(number int, s *runs.StepReport, met *runs.Happening) runStepView {
 	v := runStepView{
 		Number: number, Step: s.Kind, Passed: s.Passed, Skipped: s.Skipped, AtMS: s.At.Milliseconds(), TookMS: s.Took.Milliseconds(),
-		MessageID: nullable(s.MessageID), EventID: nullable(s.Met), Events: make([]runEventView, len(s.Events)), Text: outcomeOf(s, met),
+		MessageID: nullable(s.MessageID), EventID: nullable(s.Met), Events: make([]runEventView, len(s.Events)), More: s.More, Text: outcomeOf(s, met),
 	}
 	if s.Problem != nil {
 		v.Problem = &runProblemView{Code: s.Problem.Code, Message: s.Problem.Message}
@@ -136,6 +137,9 @@ func timelineOf(steps []runs.StepReport) []string {
 		fmt.Fprintf(columns, "%s\t%d %s\t%s\n", since(s.At), i+1, s.Kind, outcomeOf(s, metBy(steps, i)))
 		for _, e := range s.Events {
 			fmt.Fprintf(columns, "%s\t  %s\t%s\n", since(e.At), e.Type, words(e.MessageID, e.Says))
+		}
+		if s.More > 0 {
+			fmt.Fprintf(columns, "%s\t  and %d more\t\n", since(s.At+s.Took), s.More)
 		}
 	}
 	_ = columns.Flush()

@@ -51,9 +51,13 @@ func (x *exchange) seeded(ctx context.Context) (context.Context, error) {
 		return ctx, nil
 	}
 	workspace := x.call.Tenancy.Workspace()
+	source, err := x.server.testWorld.SeedSource(ctx, workspace)
+	if err != nil {
+		return ctx, err
+	}
 	n, err := x.server.testWorld.NextSeed(ctx, workspace, x.call.Seed)
 	if err != nil {
 		return ctx, err
 	}
-	return messaging.WithSeed(ctx, messaging.NewSeed(workspace, x.call.Seed, n)), nil
+	return messaging.WithSeed(ctx, messaging.NewSeed(source, x.call.Seed, n)), nil
 }

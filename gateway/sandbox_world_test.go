@@ -247,6 +247,11 @@ func (w *testWorld) Reset(context.Context, messaging.Tenancy) error {
 	return nil
 }
 
+// SeedSource implements gateway.SandboxWorld.
+func (*testWorld) SeedSource(_ context.Context, workspace string) (string, error) {
+	return workspace, nil
+}
+
 func (w *testWorld) NextSeed(_ context.Context, workspace, seed string) (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

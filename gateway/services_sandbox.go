@@ -46,6 +46,9 @@ type SandboxWorld interface {
 	// Reset clears it: what happened goes, what was set up stays. Fault:
 	// runs.ErrInProgress.
 	Reset(ctx context.Context, t messaging.Tenancy) error
+	// SeedSource returns what seeded ids are made of besides the seed: something that
+	// is the same for a workspace of the same name elsewhere.
+	SeedSource(ctx context.Context, workspace string) (string, error)
 	// NextSeed counts a request that draws its ids from a seed; the first is 0.
 	NextSeed(ctx context.Context, workspace, seed string) (int64, error)
 	// InstanceShowing returns the test instance whose QR shows a text;

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// Seed draws ids that are the same whenever the same is asked of the same
-// workspace in the same order (API.md section 10, X-Sandbox-Seed). One Seed
+// Seed draws ids that are the same whenever the same is asked of a workspace of
+// the same name in the same order (API.md section 10, X-Sandbox-Seed). One Seed
 // serves one request. It is safe for concurrent use, but what is drawn side by
 // side comes in no certain order.
 //
 // Such an id holds the request's number and the number of the draw in place of a
 // time, so that seeded ids sort by their making, and before all others.
 type Seed struct {
-	source string // the workspace and the seed
+	source string // the workspace's name and the seed
 	base   uint64
 	drawn  atomic.Uint64
 }
@@ -30,9 +30,9 @@ type Seed struct {
 const seedDraws = 1 << 20
 
 // NewSeed returns the seed of a request, the n-th with that seed since the
-// workspace's test world was reset.
-func NewSeed(workspace, seed string, n int64) *Seed {
-	return &Seed{source: workspace + "\x00" + seed, base: uint64(n) * seedDraws}
+// workspace's test world was reset. source is the workspace's name.
+func NewSeed(source, seed string, n int64) *Seed {
+	return &Seed{source: source + "\x00" + seed, base: uint64(n) * seedDraws}
 }
 
 // digest is what a draw is made of besides its number.

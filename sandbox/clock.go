@@ -51,7 +51,8 @@ type clock struct {
 	running  bool          // the goroutine is making calls
 	rested   chan struct{} // closed when it ends; nil when nobody asked
 	alarm    *time.Timer
-	heir     *clock // has all calls from now on; nil: this one
+	heir     *clock        // has all calls from now on; nil: this one
+	ahead    time.Duration // so far this clock was ahead of its heir when it took over
 }
 
 var _ messaging.Clock = (*clock)(nil)
@@ -73,22 +74,27 @@ func (c *clock) now() time.Time {
 
 // At implements messaging.Clock. A due time that has been reached is called at
 // once even on a frozen clock.
-func (c *clock) At(due time.Time, f func()) (forget func()) { return c.add(&c.skipped, due, f) }
+func (c *clock) At(due time.Time, f func()) (forget func()) { return c.add("", true, due, f) }
 
 // Deadline implements messaging.Clock.
-func (c *clock) Deadline(due time.Time, f func()) (forget func()) { return c.add(&c.awaited, due, f) }
+func (c *clock) Deadline(due time.Time, f func()) (forget func()) { return c.add("", false, due, f) }
 
-func (c *clock) add(to *timers, due time.Time, f func()) (forget func()) {
+// add adds a call of an instance, or of nobody in particular.
+func (c *clock) add(instance string, skipped bool, due time.Time, f func()) (forget func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return func() {}
 	}
 	if c.heir != nil {
-		return c.heir.take(&timer{due: ceilMicros(due), call: f}, to == &c.skipped)
+		return c.heir.add(instance, skipped, due.Add(-c.ahead), f)
+	}
+	to := &c.awaited
+	if skipped {
+		to = &c.skipped
 	}
 	c.inserted++
-	t := &timer{due: ceilMicros(due), turn: c.inserted, call: f, home: to}
+	t := &timer{due: ceilMicros(due), turn: c.inserted, call: f, home: to, instance: instance}
 	heap.Push(to, t)
 	if t.slot == 0 { // it is the first in line: the alarm may be set too late
 		c.kick()
@@ -98,11 +104,13 @@ func (c *clock) add(to *timers, due time.Time, f func()) (forget func()) {
 
 func (c *clock) forget(t *timer) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if t.moved != nil {
-		t.moved()
+	if moved := t.moved; moved != nil {
+		c.mu.Unlock()
+		moved()
 		return
 	}
+	defer c.mu.Unlock()
+	t.unwanted = true
 	if t.slot != forgotten && !c.closed {
 		heap.Remove(t.home, t.slot)
 		t.call = nil

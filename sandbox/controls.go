@@ -11,6 +11,9 @@ import (
 	"portaria/messaging"
 )
 
+// ErrPaired is the fault of scanning for an instance that is connected.
+var ErrPaired = fault.New(fault.Conflict, "INSTANCE_ALREADY_CONNECTED", "The instance is connected already.")
+
 // ErrWrongCode is the fault of typing another code than the one that is shown.
 var ErrWrongCode = fault.New(fault.Conflict, "PAIRING_CODE_WRONG", "This is not the code that the instance shows.")
 
@@ -18,10 +21,14 @@ var ErrWrongCode = fault.New(fault.Conflict, "PAIRING_CODE_WRONG", "This is not 
 // its code, and so links itself. A code is typed on the phone that it was asked
 // for; a QR is scanned by the phone that the instance had, if it had one. code is
 // what is scanned or typed; empty: whatever is shown. Faults: ErrNotPairing,
-// ErrWrongCode.
+// ErrPaired, ErrWrongCode.
 func (d *Driver) Scan(ctx context.Context, instance messaging.TestInstance, code string) error {
 	facts := instance.Instance()
-	if facts.State != messaging.InstancePairing {
+	switch facts.State { //nolint:exhaustive // the others are not paired, alike
+	case messaging.InstancePairing:
+	case messaging.InstanceConnected:
+		return ErrPaired
+	default:
 		return ErrNotPairing
 	}
 	if code != "" {
@@ -134,5 +141,13 @@ func (d *Driver) changeOf(facts *messaging.Instance, state messaging.InstanceSta
 func (d *Driver) Revived(facts *messaging.Instance) messaging.InstanceChange {
 	change := d.changeOf(facts, messaging.InstanceConnected, "")
 	change.Done, change.Linked = facts.AskedAt, &messaging.Link{ID: facts.Phone, Phone: facts.Phone}
+	return change
+}
+
+// Unasked is the record that ends the pairing of an instance that never had a
+// number.
+func (d *Driver) Unasked(facts *messaging.Instance) messaging.InstanceChange {
+	change := d.changeOf(facts, messaging.InstanceCreated, "")
+	change.Done, change.Undone = facts.AskedAt, true
 	return change
 }

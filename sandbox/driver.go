@@ -123,7 +123,7 @@ func (d *Driver) Recover(ctx context.Context) error {
 		}
 	}
 	for at, all := range owed {
-		d.schedule(d.clocks.For(at.workspace), at.workspace, at.instance, all)
+		d.schedule(d.clocks.Of(at.workspace, at.instance), at.workspace, at.instance, all)
 	}
 	return nil
 }

@@ -4,12 +4,14 @@ import "time"
 
 // timer is one call that a clock owes.
 type timer struct {
-	due   int64  // microseconds since 1970
-	turn  uint64 // order of insertion, which decides among equal dues
-	call  func()
-	home  *timers
-	slot  int    // place in that heap; forgotten when out of it
-	moved func() // forgets it where it was handed to; nil: it was not
+	due      int64  // microseconds since 1970
+	turn     uint64 // order of insertion, which decides among equal dues
+	call     func()
+	home     *timers
+	slot     int // place in that heap; forgotten when out of it
+	instance string
+	unwanted bool   // it was forgotten while it was handed over
+	moved    func() // forgets it where it was handed to; nil: it was not
 }
 
 func (t *timer) before(u *timer) bool {

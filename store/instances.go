@@ -88,6 +88,9 @@ func (s *Store) InsertInstance(ctx context.Context, i messaging.Instance, claim 
 				return err
 			}
 		}
+		if err := unseen(ctx, tx, "instances", i.ID); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, q, i.WorkspaceID, string(i.Environment), i.ID, i.Name, string(i.Driver), string(i.Desired),
 			string(i.State), i.StateReason, micros(i.StateSince), micros(i.StateUntil), i.Phone, i.PushName,
 			i.LinkedID, i.Relinked, i.RelinkedPlace, string(i.Ask), micros(i.AskedAt), i.PairPhone, string(i.Metadata), string(i.Settings), micros(i.CreatedAt))

@@ -160,7 +160,7 @@ const (
 )
 
 func (w *sweeper) sweepMessages(ctx context.Context, at *testAges) error {
-	bound, place := messaging.NewID(messaging.MessagePrefix, at.before), micros(at.before)<<nodeBits
+	bound, place := messaging.NewID(messaging.MessagePrefix, at.before), Place(at.before)
 	for after := ""; ; {
 		var last string
 		if err := w.store.r.GetContext(ctx, &last, nextMessages, at.workspace, after, bound, sweepChunk); err != nil {

@@ -48,6 +48,9 @@ func (s *Store) InsertEndpoint(ctx context.Context, e webhooks.Endpoint, claim *
 				return err
 			}
 		}
+		if err := unseen(ctx, tx, "webhooks", e.ID); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, insertWebhook, r.WorkspaceID, r.Environment, r.ID, r.URL, r.Description, r.Events, r.AllInstances,
 			r.Chats, r.Ordered, r.Enabled, r.MaxAttempts, r.Schedule, r.DisabledReason, r.DisabledAt, r.FailingSince, r.PreviousUntil,
 			r.CreatedAt, e.Secret, e.PreviousSecret); err != nil {

@@ -223,6 +223,9 @@ func (a *app) recover(ctx context.Context) error {
 	if err := a.media.Clean(); err != nil {
 		return err
 	}
+	if err := a.runs.Recover(ctx); err != nil {
+		return fmt.Errorf("recover runs: %w", err)
+	}
 	if err := a.sandbox.Recover(ctx); err != nil {
 		return err
 	}
@@ -236,9 +239,6 @@ func (a *app) recover(ctx context.Context) error {
 		return fmt.Errorf("recover outbox: %w", err)
 	}
 	a.bulks.Start()
-	if err := a.runs.Recover(ctx); err != nil {
-		return fmt.Errorf("recover runs: %w", err)
-	}
 	return nil
 }
 

@@ -31,7 +31,7 @@ type instancesPairCmd struct {
 	Link      bool      `xor:"how" help:"Make a one-time page for the phone's owner instead, and come back at once."`
 	PIN       bool      `name:"pin" help:"With --link: draw a PIN of six digits that the page asks for."`
 	Expires   *duration `help:"With --link: how long it works, 1m to 24h (default: 15m)." placeholder:"DURATION"`
-	PublicURL string    `help:"With --link, and for test instances: address under which people reach the server." default:"http://127.0.0.1:8080" env:"PORTARIA_PUBLIC_URL" placeholder:"URL"`
+	PublicURL string    `help:"With --link, and for test instances: address under which people reach the server." default:"http://127.0.0.1:8080" env:"PORTARIA_PUBLIC_URL,PORTARIA_URL" placeholder:"URL"`
 }
 
 // Help implements kong.HelpProvider.

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
+	"time"
 
 	"portaria/messaging"
 	"portaria/sandbox"
@@ -18,8 +18,8 @@ type testWorlds struct {
 }
 
 // Reset implements gateway.SandboxWorld. What moves is brought to rest first, so
-// that nothing of before comes after: then its rows go. It may be called again
-// after it failed on the way.
+// that nothing of before comes after: then its rows go. What is sent meanwhile may
+// go or stay. It may be called again after it failed on the way.
 func (w testWorlds) Reset(ctx context.Context, t messaging.Tenancy) error {
 	resume, err := w.a.runs.Pause(t.Workspace())
 	if err != nil {
@@ -34,14 +34,15 @@ func (w testWorlds) Reset(ctx context.Context, t messaging.Tenancy) error {
 		return err
 	}
 	canceled := &messaging.SendError{Code: "CANCELED", Message: "The sandbox was reset."}
+	now := store.Place(time.Now()) // what is accepted from now on may go or stay
 	for i := range all {
-		if err := w.a.outbox.Fail(ctx, laneOf(all[i]), math.MaxInt64, canceled); err != nil {
+		if err := w.a.outbox.Fail(ctx, laneOf(all[i]), now, canceled); err != nil {
 			return fmt.Errorf("end what waits for %s: %w", all[i].ID, err)
 		}
 	}
 	w.a.sandbox.Forget(t.Workspace())
-	if err := w.a.idle(ctx, t.Workspace()); err != nil {
-		return fmt.Errorf("come to rest: %w", err)
+	if err := w.rest(ctx, t.Workspace()); err != nil {
+		return err
 	}
 	if err := w.revive(ctx, t, all); err != nil {
 		return err
@@ -52,6 +53,11 @@ func (w testWorlds) Reset(ctx context.Context, t messaging.Tenancy) error {
 // revive connects again what was disconnected, dropped, banned or logged out.
 func (w testWorlds) revive(ctx context.Context, t messaging.Tenancy, all []messaging.Instance) error {
 	for _, i := range all {
+		if i.State == messaging.InstancePairing && i.Phone == "" {
+			if err := w.Report(ctx, w.a.sandbox.Unasked(&i)); err != nil {
+				return fmt.Errorf("end the pairing of %s: %w", i.ID, err)
+			}
+		}
 		if i.State == messaging.InstanceConnected || i.Phone == "" {
 			continue
 		}
@@ -65,7 +71,21 @@ func (w testWorlds) revive(ctx context.Context, t messaging.Tenancy, all []messa
 			return fmt.Errorf("connect %s: %w", i.ID, err)
 		}
 	}
-	return w.a.idle(ctx, t.Workspace())
+	return w.rest(ctx, t.Workspace())
+}
+
+// restPatience is how long a reset waits for a world to come to rest: one that
+// goes on being used never does.
+const restPatience = 2 * time.Second
+
+// rest waits until nothing of a world is in hand, but not for long.
+func (w testWorlds) rest(ctx context.Context, workspace string) error {
+	waiting, cancel := context.WithTimeout(ctx, restPatience)
+	defer cancel()
+	if err := w.a.idle(waiting, workspace); err != nil && waiting.Err() == nil {
+		return fmt.Errorf("come to rest: %w", err)
+	}
+	return ctx.Err()
 }
 
 // clear deletes what happened, and lets time pass as it does on the machine.

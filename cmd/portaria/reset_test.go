@@ -13,6 +13,7 @@ import (
 
 	"portaria/gateway/gatewaytest"
 	"portaria/messaging"
+	"portaria/store/storetest"
 )
 
 // twin is one world as the tests of resets ask it.
@@ -134,6 +135,52 @@ func (w twin) stir(t *testing.T) {
 }
 
 func tomorrow() string { return time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339) }
+
+// A world that goes on being used is reset all the same.
+func TestAResetDoesNotWaitForQuiet(t *testing.T) {
+	g := newRehearsal(t, storetest.Light)
+	_, key := g.workspace(t, messaging.Test)
+	w := twin{g.api, key}
+	var busy sync.WaitGroup
+	stop := make(chan struct{})
+	for _, name := range []string{"one", "two"} {
+		w.ask(t, http.MethodPost, "/v1/instances", `{"name":"`+name+`"}`, http.StatusCreated)
+		for range 3 {
+			busy.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						w.ask(t, http.MethodPost, "/v1/instances/"+name+"/messages", `{"to":"+12025550123","text":"x"}`, http.StatusAccepted)
+					}
+				}
+			})
+		}
+	}
+	w.ask(t, http.MethodPost, "/v1/sandbox/reset", "", http.StatusOK)
+	close(stop)
+	busy.Wait()
+}
+
+// What survives a reset keeps its id, so a seed cannot draw it again.
+func TestASeedDoesNotDrawWhatIsStillThere(t *testing.T) {
+	g := newRehearsal(t, storetest.Light)
+	_, key := g.workspace(t, messaging.Test)
+	w := twin{g.api, key}
+	seeded := func(path, body string, status int, code string) {
+		t.Helper()
+		g.api.Expect(t, gatewaytest.Request{
+			Method: http.MethodPost, Path: path, Token: key, Body: body, Header: map[string]string{"X-Sandbox-Seed": "s"},
+		}, status, code)
+	}
+	seeded("/v1/instances", `{"name":"one"}`, http.StatusCreated, "")
+	seeded("/v1/webhooks", `{"url":"http://127.0.0.1:9/"}`, http.StatusCreated, "")
+	w.ask(t, http.MethodPost, "/v1/sandbox/reset", "", http.StatusOK)
+	seeded("/v1/instances", `{"name":"two"}`, http.StatusConflict, "CONFLICT")
+	seeded("/v1/webhooks", `{"url":"http://127.0.0.1:9/other"}`, http.StatusConflict, "CONFLICT")
+	seeded("/v1/instances", `{"name":"two"}`, http.StatusCreated, "")
+}
 
 // files counts what lies in a folder.
 func files(t *testing.T, dir string) (n int) {

@@ -251,3 +251,63 @@ func TestASeedMakesARunsIDsTheSame(t *testing.T) {
 		}
 	})
 }
+
+// What waits for an instance when its run begins comes by the run's clock too, in
+// its order, and what the run leaves comes afterwards, after as long as it would
+// have taken.
+func TestWhatWaitsForAnInstanceComesByItsRunsClock(t *testing.T) {
+	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
+		d := newRealDoor(t, s)
+		world := testWorld(d.workspace)
+		if _, err := d.app.clocks.SetMode(t.Context(), d.workspace, sandbox.Frozen); err != nil {
+			t.Fatal(err)
+		}
+		i, err := d.app.manager.Create(t.Context(), world, instances.Draft{Name: "given"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := func(by time.Duration) runs.Step {
+			return runs.Step{Kind: runs.Send, Act: func(ctx context.Context, i messaging.Instance) (*messaging.Message, error) {
+				m, err := d.app.outbox.Accept(ctx, outbox.Draft{
+					Tenancy: world, Instance: i, KeyID: "key_one", Lineage: "key_one", To: "+12025550123",
+					Content: messaging.Content{Kind: messaging.KindText, Text: &messaging.Text{Body: "later"}},
+					SendAt:  d.app.clocks.Of(d.workspace, i.ID).Now().Add(by),
+				})
+				return &m, err
+			}}
+		}
+		if _, err := later(20*time.Minute).Act(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+		r := d.play(t, runs.Script{Instance: &i, Steps: []runs.Step{
+			later(40 * time.Minute), expects("message.sent", time.Hour), expects("message.sent", time.Hour),
+			{Kind: runs.Drop, Lasts: time.Hour},
+			{Kind: runs.Advance, Lasts: 30 * time.Minute},
+		}})
+		sent := 0
+		for _, step := range r.Steps {
+			for _, e := range step.Events {
+				if e.Type == "message.sent" {
+					sent++
+					if want := time.Duration(sent) * 20 * time.Minute; e.At != want {
+						t.Errorf("message %d was sent at %v", sent, e.At)
+					}
+				}
+			}
+		}
+		if !r.Passed || sent != 2 {
+			t.Fatalf("%d were sent: %v", sent, told(&r))
+		}
+		for _, x := range []struct {
+			after time.Duration
+			state messaging.InstanceState
+		}{{29 * time.Minute, messaging.InstanceDisconnected}, {time.Minute, messaging.InstanceConnected}} {
+			if _, err := d.app.clocks.Advance(t.Context(), d.workspace, x.after); err != nil {
+				t.Fatal(err)
+			}
+			if now, err := d.app.manager.Resolve(t.Context(), world, i.ID); err != nil || now.State != x.state {
+				t.Errorf("after another %v it is %s: %v", x.after, now.State, err)
+			}
+		}
+	})
+}

@@ -52,20 +52,24 @@ func (p *player) count() int64 {
 // Run plays a script and returns what came of it, passed or not. Faults:
 // ErrInProgress, and those of the store; what goes wrong in a step is told in its
 // report.
-func (s *Service) Run(ctx context.Context, script Script) (Run, error) {
-	ctx, err := s.seeded(ctx, &script)
-	if err != nil {
+func (s *Service) Run(ctx context.Context, script Script) (r Run, err error) {
+	if ctx, err = s.seeded(ctx, &script); err != nil {
 		return Run{}, err
 	}
 	p, err := s.begin(ctx, &script)
 	if err != nil {
 		return Run{}, err
 	}
+	// What began must end, whoever has gone away meanwhile, and if a step panics.
+	p.run.State = Aborted
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+		defer cancel()
+		err = p.end(ctx)
+		r = p.run
+	}()
 	p.play(ctx)
-	// What began must end, whoever has gone away meanwhile.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
-	defer cancel()
-	return p.run, p.end(ctx)
+	return p.run, nil
 }
 
 // endPatience bounds the end of a run.
@@ -76,15 +80,18 @@ func (s *Service) seeded(ctx context.Context, script *Script) (context.Context, 
 	if script.Seed == "" {
 		return ctx, nil
 	}
-	workspace, source, n := script.Tenancy.Workspace(), "run "+script.Seed, int64(0)
+	workspace, seed, n := script.Tenancy.Workspace(), "run\n"+script.Seed, int64(0) // no header holds such a seed
+	source, err := s.Store.SeedSource(ctx, workspace)
+	if err != nil {
+		return nil, fmt.Errorf("seed: %w", err)
+	}
 	if script.Instance != nil {
-		source += " on " + script.Instance.ID
-		var err error
-		if n, err = s.Store.NextSeed(ctx, workspace, source); err != nil {
+		seed += "\n" + script.Instance.Name
+		if n, err = s.Store.NextSeed(ctx, workspace, seed); err != nil {
 			return nil, fmt.Errorf("seed: %w", err)
 		}
 	}
-	return messaging.WithSeed(ctx, messaging.NewSeed(workspace, source, n)), nil
+	return messaging.WithSeed(ctx, messaging.NewSeed(source, seed, n)), nil
 }
 
 // begin takes the instance, or makes one, and gives it a clock.
@@ -127,6 +134,7 @@ func (p *player) open(ctx context.Context) (err error) {
 		return fmt.Errorf("begin run: %w", err)
 	}
 	if err := p.prepare(ctx); err != nil {
+		p.run.State = Aborted
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
 		defer cancel()
 		return errors.Join(err, p.end(ctx))
@@ -153,8 +161,10 @@ func (p *player) replace(ctx context.Context) error {
 		return nil
 	case err != nil:
 		return err
-	case before.State == Running:
-		return ErrInProgress
+	case before.State == Running: // nobody plays it, or its instance would be taken: its end failed
+		if err := p.s.abort(ctx, before); err != nil {
+			return fmt.Errorf("replace run: %w", err)
+		}
 	}
 	if err := p.s.Store.ForgetRun(ctx, before); err != nil {
 		return fmt.Errorf("replace run: %w", err)
@@ -172,14 +182,11 @@ func (p *player) end(ctx context.Context) (err error) {
 	} else {
 		p.clock.Return(false)
 	}
-	if err != nil {
+	p.run.EndedAt = time.Now().UTC().Truncate(time.Microsecond)
+	if err = errors.Join(err, p.s.Store.EndRun(ctx, p.run)); err != nil {
 		return fmt.Errorf("end run %s: %w", p.run.ID, err)
 	}
-	if p.run.State == Running {
-		p.run.State = Ended
-	}
-	p.run.EndedAt = time.Now().UTC().Truncate(time.Microsecond)
-	return p.s.Store.EndRun(ctx, p.run)
+	return nil
 }
 
 // settle lets everything that is due be done, and reads what happened.

@@ -25,8 +25,11 @@ const (
 	Ban       Kind = "ban"       // the network bans the number
 )
 
-// MaxSteps bounds a script.
-const MaxSteps = 500
+// MaxSteps bounds a script, and MaxEvents what is told of one step.
+const (
+	MaxSteps  = 500
+	MaxEvents = 1000
+)
 
 // Script is what a run plays.
 type Script struct {
@@ -116,6 +119,7 @@ type StepReport struct {
 	Met       string      `json:"met,omitzero"`     // the id of the event that was expected
 	Problem   *Problem    `json:"problem,omitzero"` // why it did not pass, or with what it was refused as it should be
 	Events    []Happening `json:"events,omitempty"`
+	More      int         `json:"more,omitzero"` // events that are not told: MaxEvents are
 }
 
 // Problem is a fault in a report.
@@ -152,6 +156,8 @@ type Store interface {
 	// ForgetRun deletes a run that has ended with all that it left: its own
 	// instance, and the messages, carriages and events of that.
 	ForgetRun(ctx context.Context, r Run) error
+	// SeedSource returns what seeded ids are made of besides the seed.
+	SeedSource(ctx context.Context, workspace string) (string, error)
 	// NextSeed counts a request that draws its ids from a seed; the first is 0.
 	NextSeed(ctx context.Context, workspace, seed string) (int64, error)
 	// SettleInstance forgets what the network owes for an instance's messages.

@@ -66,15 +66,16 @@ func (s *Service) Find(ctx context.Context, t messaging.Tenancy, id string) (Run
 	return s.Store.FindRun(ctx, t, id)
 }
 
-// Recover ends the runs of a process that died, and deletes their instances.
+// Recover ends the runs of a process that died, and deletes their instances. It is
+// called before the network takes up what it owes, and lanes what they had.
 func (s *Service) Recover(ctx context.Context) error {
 	open, err := s.Store.OpenRuns(ctx)
 	if err != nil {
 		return fmt.Errorf("open runs: %w", err)
 	}
 	for _, r := range open {
-		if err := s.abort(ctx, r); err != nil {
-			return fmt.Errorf("run %s: %w", r.ID, err)
+		if err := s.abort(ctx, r); err != nil { // the next start tries again
+			s.Logger.Error("run of an earlier process not ended", "run", r.ID, "error", err)
 		}
 	}
 	return nil
@@ -83,6 +84,9 @@ func (s *Service) Recover(ctx context.Context) error {
 func (s *Service) abort(ctx context.Context, r Run) error {
 	if r.OwnInstance {
 		if err := s.Owner.Delete(ctx, r.WorkspaceID, r.InstanceID); err != nil {
+			return err
+		}
+		if err := s.Store.SettleInstance(ctx, r.InstanceID); err != nil {
 			return err
 		}
 	}

@@ -23,13 +23,16 @@ func (p *player) play(ctx context.Context) {
 		}
 		p.take(ctx, step, report)
 		report.Took = p.clock.Now().Sub(p.run.Began) - report.At
-		report.Events = p.happenings(p.events[began:])
+		report.Events, report.More = p.happenings(p.events[began:])
 		p.run.Passed = report.Passed
 		if ctx.Err() != nil {
-			p.run.State, p.run.Passed = Aborted, false
+			p.run.Passed = false
 		}
 	}
 	p.run.Elapsed = p.clock.Now().Sub(p.run.Began)
+	if ctx.Err() == nil {
+		p.run.State = Ended
+	}
 }
 
 // take takes one step.
@@ -110,12 +113,13 @@ func (p *player) advance(ctx context.Context, left time.Duration) error {
 
 // await waits for an event, and moves the clock until it comes.
 func (p *player) await(ctx context.Context, step *Step, report *StepReport) {
-	left := step.Expect.Within
+	left, seen := step.Expect.Within, p.since
 	for {
-		if e := p.find(&step.Expect); e != nil {
+		if e := p.find(&step.Expect, seen); e != nil {
 			p.meet(e, step, report)
 			return
 		}
+		seen = len(p.events)
 		if left <= 0 {
 			break
 		}
@@ -144,11 +148,11 @@ func (p *player) meet(e *heard, step *Step, report *StepReport) {
 	}
 }
 
-// find returns the first event that meets an expectation and has met none; nil:
-// there is none.
-func (p *player) find(x *Expectation) *heard {
-	for i := range p.events[p.since:] {
-		e := &p.events[p.since+i]
+// find returns the first event from a place on that meets an expectation and has
+// met none; nil: there is none.
+func (p *player) find(x *Expectation, from int) *heard {
+	for i := range p.events[from:] {
+		e := &p.events[from+i]
 		if !e.met && e.Type == x.Event && (x.Matches == nil || x.Matches(&e.Event)) {
 			return e
 		}
