@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,7 +132,10 @@ func TestOverridesReplaceWhatTheRecipientDoes(t *testing.T) {
 			m.Sandbox = &test.override
 			w.send(t.Context(), m)
 			w.advance(t, time.Minute)
-			if diff := cmp.Diff(w.lines, test.want); diff != "" {
+			// What is due at once may be told before Send has returned.
+			first := slices.IndexFunc(w.lines, func(line string) bool { return strings.HasPrefix(line, "try 1: ") })
+			lines := slices.Insert(slices.Delete(slices.Clone(w.lines), first, first+1), 0, w.lines[first])
+			if diff := cmp.Diff(lines, test.want); diff != "" {
 				t.Errorf("timeline (-got +want):\n%s", diff)
 			}
 		})
