@@ -8,7 +8,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/rivo/uniseg"
 
@@ -56,32 +55,8 @@ type mentionList struct {
 const maxMentions = 1024
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
-func (m *mentionList) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
-	kind := decoder.PeekKind()
-	if kind == 'n' {
-		return decoder.SkipValue()
-	}
-	if kind != '[' {
-		return errNotList
-	}
-	if _, err := decoder.ReadToken(); err != nil {
-		return err
-	}
-	for decoder.PeekKind() != ']' {
-		if len(m.items) == maxMentions {
-			m.tooLong = true
-			if err := decoder.SkipValue(); err != nil {
-				return err
-			}
-			continue
-		}
-		var one string
-		if err := json.UnmarshalDecode(decoder, &one); err != nil {
-			return err
-		}
-		m.items = append(m.items, one)
-	}
-	_, err := decoder.ReadToken()
+func (m *mentionList) UnmarshalJSONFrom(decoder *jsontext.Decoder) (err error) {
+	m.items, m.tooLong, err = readList[string](decoder, maxMentions)
 	return err
 }
 
@@ -97,7 +72,7 @@ func (m *mentionList) form(jsontext.Kind) any { return nil }
 
 func (m *mentionList) shape() string { return "must be a list of strings" }
 
-func (m *mentionList) none() bool { return m.items == nil && !m.tooLong }
+func (m *mentionList) none() bool { return len(m.items) == 0 && !m.tooLong }
 
 // read returns the WhatsApp ids of who is mentioned.
 func (m *mentionList) read(fields *fault.Fields) (ids []string) {

@@ -18,33 +18,8 @@ import (
 type stepList []stepInput
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
-func (l *stepList) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
-	kind := decoder.PeekKind()
-	if kind == 'n' {
-		*l = nil
-		return decoder.SkipValue()
-	}
-	if kind != '[' {
-		return errNotList
-	}
-	if _, err := decoder.ReadToken(); err != nil {
-		return err
-	}
-	*l = stepList{}
-	for decoder.PeekKind() != ']' {
-		if len(*l) > runs.MaxSteps {
-			if err := decoder.SkipValue(); err != nil {
-				return err
-			}
-			continue
-		}
-		var one stepInput
-		if err := json.UnmarshalDecode(decoder, &one); err != nil {
-			return err
-		}
-		*l = append(*l, one)
-	}
-	_, err := decoder.ReadToken()
+func (l *stepList) UnmarshalJSONFrom(decoder *jsontext.Decoder) (err error) {
+	*l, _, err = readList[stepInput](decoder, runs.MaxSteps+1)
 	return err
 }
 

@@ -15,32 +15,39 @@ const maxRead = 32
 type shortList[T any] []T
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
-func (l *shortList[T]) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
-	kind := decoder.PeekKind()
-	if kind == 'n' {
-		*l = nil
-		return decoder.SkipValue()
-	}
-	if kind != '[' {
-		return errNotList
+func (l *shortList[T]) UnmarshalJSONFrom(decoder *jsontext.Decoder) (err error) {
+	*l, _, err = readList[T](decoder, maxRead)
+	return err
+}
+
+// readList reads the first entries of a list, at most so many, and passes over the
+// rest. null is no list: nil.
+func readList[T any](decoder *jsontext.Decoder, most int) (list []T, tooLong bool, err error) {
+	switch decoder.PeekKind() { //nolint:exhaustive // all others are no list
+	case 'n':
+		return nil, false, decoder.SkipValue()
+	case '[':
+	default:
+		return nil, false, errNotList
 	}
 	if _, err := decoder.ReadToken(); err != nil {
-		return err
+		return nil, false, err
 	}
-	*l = shortList[T]{}
+	list = []T{}
 	for decoder.PeekKind() != ']' {
-		if len(*l) == maxRead {
+		if len(list) == most {
+			tooLong = true
 			if err := decoder.SkipValue(); err != nil {
-				return err
+				return list, tooLong, err
 			}
 			continue
 		}
 		var one T
 		if err := json.UnmarshalDecode(decoder, &one); err != nil {
-			return err
+			return list, tooLong, err
 		}
-		*l = append(*l, one)
+		list = append(list, one)
 	}
-	_, err := decoder.ReadToken()
-	return err
+	_, err = decoder.ReadToken()
+	return list, tooLong, err
 }
