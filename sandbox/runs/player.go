@@ -128,6 +128,11 @@ func (p *player) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// Whatever was made before is older, also if the workspace's clock stands still.
+	if _, err := p.clock.Step(ctx, time.Microsecond); err != nil {
+		p.clock.Return(p.run.OwnInstance)
+		return err
+	}
 	p.run.Began = p.clock.Now()
 	if err := p.s.Store.InsertRun(ctx, p.run); err != nil {
 		p.clock.Return(p.run.OwnInstance)

@@ -64,8 +64,8 @@ type Step struct {
 }
 
 // Expectation is an event that is to come. What counts is what happened since the
-// last step that is no expectation began; each event meets one expectation at
-// most.
+// last step that is no expectation began, but for what was sent before the run;
+// each event meets one expectation at most.
 type Expectation struct {
 	Event  messaging.EventType
 	Within time.Duration // by the run's clock, from the beginning of the step

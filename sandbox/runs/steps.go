@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"portaria/internal/fault"
+	"portaria/messaging"
 )
 
 // play takes one step after the other, up to the first that fails.
@@ -148,12 +149,18 @@ func (p *player) meet(e *heard, step *Step, report *StepReport) {
 	}
 }
 
+// older reports whether an event is about what was sent before the run: through a
+// given instance, whose receipts may still be to come.
+func (p *player) older(e *heard) bool {
+	return e.Message != nil && e.Message.Direction == messaging.Outbound && e.Message.CreatedAt.Before(p.run.Began)
+}
+
 // find returns the first event from a place on that meets an expectation and has
 // met none; nil: there is none.
 func (p *player) find(x *Expectation, from int) *heard {
 	for i := range p.events[from:] {
 		e := &p.events[from+i]
-		if !e.met && e.Type == x.Event && (x.Matches == nil || x.Matches(&e.Event)) {
+		if !e.met && !p.older(e) && e.Type == x.Event && (x.Matches == nil || x.Matches(&e.Event)) {
 			return e
 		}
 	}
