@@ -86,6 +86,9 @@ type politeConn struct {
 	// linger is how many bytes are thrown away before the connection closes;
 	// zero when all requests have been read.
 	linger atomic.Int64
+
+	read  readDeadline
+	write deadline // of who writes: one at a time
 }
 
 // Write gives the reader new time with every piece that it took. There is no
@@ -93,7 +96,7 @@ type politeConn struct {
 // reads nothing must not keep a connection for ever.
 func (c *politeConn) Write(p []byte) (written int, err error) {
 	for {
-		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.listener.stall)); err != nil {
+		if err := c.beginWrite(time.Now()); err != nil {
 			return written, err
 		}
 		n, err := c.Conn.Write(p[:min(len(p), writePiece)])
@@ -102,6 +105,15 @@ func (c *politeConn) Write(p []byte) (written int, err error) {
 			return written, err
 		}
 	}
+}
+
+func (c *politeConn) beginWrite(now time.Time) error {
+	c.write.wanted = now.Add(c.listener.stall)
+	if !c.write.far(now) {
+		return nil
+	}
+	c.write.known = c.write.wanted
+	return c.Conn.SetWriteDeadline(c.write.wanted)
 }
 
 // Close closes the connection. When a request was left unread, it first ends

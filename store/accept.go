@@ -88,7 +88,11 @@ func (a *acceptance) plan(position int64, events *eventLog) {
 func writeAcceptances(ctx context.Context, b *batchConn, insert *rows, winners []*acceptance, events *eventLog) error {
 	messages := make([]any, 0, len(winners)*len(messageKinds))
 	for _, a := range winners {
-		messages = a.message.args(messages, a.position, strconv.FormatInt(events.sequence(a.event), 10))
+		m, sequence := &a.message, strconv.FormatInt(events.sequence(a.event), 10)
+		messages = m.args(messages, a.position, sequence)
+		b.left = append(b.left, left{m.ID, known{
+			tenancyKey{m.WorkspaceID, string(m.Environment)}, m.InstanceID, m.BulkID, a.position, m.State, sequence,
+		}})
 	}
 	if err := b.write(ctx, insert, messages); err != nil {
 		return fmt.Errorf("insert messages: %w", err)

@@ -67,13 +67,15 @@ type batchConn struct {
 
 	last     backend // who works on what was said on the connection, or on the one before it
 	opened   bool    // BEGIN has been said
+	wary     bool    // a row that should be new was not: none is taken for new unseen
+	left     []left  // what the transaction makes of messages
 	held     []held  // what goes together with the next statement
 	composed map[composition]string
 }
 
 // begin begins a transaction, which need not be opened yet.
 func (b *batchConn) begin(ctx context.Context) error {
-	b.opened, b.held = false, b.held[:0]
+	b.opened, b.held, b.left = false, b.held[:0], nil
 	if b.store.engine.roundTrips {
 		return b.connect(ctx)
 	}
@@ -267,9 +269,15 @@ func (b *batchConn) write(ctx context.Context, r *rows, args []any) error {
 	if b.store.engine.roundTrips {
 		return b.hold(ctx, r, args)
 	}
-	return b.each(r, args, func(text string, _ int, args []any) error {
-		_, err := b.exec(ctx, text, args...)
-		return err
+	return b.each(r, args, func(text string, n int, args []any) error {
+		res, err := b.exec(ctx, text, args...)
+		if err != nil || !r.exact {
+			return err
+		}
+		if met, err := res.RowsAffected(); err != nil || met == int64(n) {
+			return err
+		}
+		return errStale
 	})
 }
 

@@ -177,14 +177,14 @@ func (c *committer) drain() {
 // gather waits a moment for callers that were just answered to come back, so
 // that they share the next transaction: where a transaction has a price of its
 // own, half the callers at a time would pay it twice as often. It waits only
-// after a batch of some size, for about as many jobs as there were callers.
+// after a batch of some size.
 func (c *committer) gather(last int) {
-	limit := c.store.engine.gather
-	if limit == 0 || last < gatherFrom {
+	g := c.store.engine.gather
+	if last < gatherFrom {
 		return
 	}
 	c.mu.Lock()
-	target := (last + len(c.pending)) * 7 / 8
+	target := (last + len(c.pending)) * g.eighths / 8
 	if len(c.pending) >= target || c.stopped || c.bulk.flows() && len(c.pending) > 0 {
 		c.mu.Unlock()
 		return
@@ -195,7 +195,7 @@ func (c *committer) gather(last int) {
 	case <-c.wake: // a token from before: it says nothing about the target
 	default:
 	}
-	enough := time.NewTimer(limit)
+	enough := time.NewTimer(g.limit)
 	defer enough.Stop()
 	select {
 	case <-c.wake:
@@ -208,6 +208,13 @@ func (c *committer) gather(last int) {
 
 // gatherFrom is the size of a batch after which gathering pays.
 const gatherFrom = 8
+
+// gathering says how long, and for how many of the callers, those who wait and
+// those who were just answered, a committer waits.
+type gathering struct {
+	limit   time.Duration
+	eighths int
+}
 
 func (c *committer) take() []*job {
 	c.mu.Lock()
@@ -231,9 +238,13 @@ func (c *committer) commit(batch []*job) {
 	if err == nil {
 		return
 	}
-	// Another process has taken numbers of events: read them. Or the connection
-	// was broken: nothing that was said on it counts.
-	if c.store.forgetHeads() && isUnique(err) || errors.Is(err, errCutOff) {
+	// Another writer has taken numbers of events, or changed a message: read them. Or
+	// a row was there before. Or the connection was broken: nothing that was said on
+	// it counts.
+	c.store.forget()
+	c.conn.wary = isUnique(err)
+	defer func() { c.conn.wary = false }()
+	if c.conn.wary || errors.Is(err, errStale) || errors.Is(err, errCutOff) {
 		if err = c.try(batch); err == nil {
 			return
 		}

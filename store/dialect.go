@@ -31,8 +31,8 @@ type engine struct {
 	name  string // as marks in SQL say it
 	goose goose.Dialect
 	begin string // how the committer opens a transaction
-	// gather is how long a busy committer waits for a fuller batch.
-	gather time.Duration
+	// gather is how a busy committer waits for a fuller batch.
+	gather gathering
 	// roundTrips says that every statement costs a journey to another process,
 	// so that one which does two things is worth its length.
 	roundTrips bool
@@ -43,9 +43,15 @@ type engine struct {
 }
 
 var (
-	sqliteEngine   = engine{name: "sqlite", goose: goose.DialectSQLite3, begin: "BEGIN IMMEDIATE"}
+	sqliteEngine = engine{
+		name: "sqlite", goose: goose.DialectSQLite3, begin: "BEGIN IMMEDIATE",
+		// Its commits are work of this process: while one half of the callers is
+		// served, the other half is committed.
+		gather: gathering{limit: time.Millisecond, eighths: 4},
+	}
 	postgresEngine = engine{
-		name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN", arrays: true, roundTrips: true, gather: 2 * time.Millisecond,
+		name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN", arrays: true, roundTrips: true,
+		gather: gathering{limit: 2 * time.Millisecond, eighths: 7},
 		// Its statements name rows by key. A plan made while a table was empty
 		// would be kept, and read the whole table ever after.
 		session: []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off"},
@@ -289,6 +295,12 @@ func isUnique(err error) bool {
 		return e.Code == "23505"
 	}
 	return false
+}
+
+// isDivision reports whether PostgreSQL was made to divide by zero.
+func isDivision(err error) bool {
+	e, ok := errors.AsType[*pq.Error](err)
+	return ok && e.Code == "22012"
 }
 
 func isConnectionError(err error) bool {

@@ -157,13 +157,12 @@ func (s *Store) learnHeads(events Committed) {
 	}
 }
 
-// forgetHeads reports whether there was anything to forget.
-func (s *Store) forgetHeads() bool {
+// forget drops what is remembered of what was committed.
+func (s *Store) forget() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	known := len(s.heads) > 0
+	s.states.forget()
 	clear(s.heads)
-	return known
 }
 
 // takeSequences takes n numbers of a tenancy and returns the last of them. Its

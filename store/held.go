@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -14,7 +15,8 @@ import (
 type held struct {
 	part
 
-	args []any // as the engine takes them
+	count int64 // of its rows
+	args  []any // as the engine takes them
 }
 
 // part is a write as a part of a statement.
@@ -40,7 +42,7 @@ func (b *batchConn) hold(ctx context.Context, r *rows, args []any) error {
 		}
 	}
 	return b.store.engine.each(r, args, func(p piece) error {
-		b.held = append(b.held, held{part{r, p.alike}, p.args})
+		b.held = append(b.held, held{part{r, p.alike}, int64(p.rows), p.args})
 		return nil
 	})
 }
@@ -59,10 +61,13 @@ func (b *batchConn) flush(ctx context.Context) error {
 // send runs what is held as one statement.
 func (b *batchConn) send(ctx context.Context) error {
 	var c composition
-	var args []any
+	var args, exact []any
 	for i, h := range b.held {
 		c[i] = h.part
 		args = append(args, h.args...)
+		if h.rows.exact {
+			exact = append(exact, h.count)
+		}
 	}
 	b.held = b.held[:0]
 	text, ok := b.composed[c]
@@ -74,7 +79,9 @@ func (b *batchConn) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.ExecContext(ctx, args...)
+	if _, err = s.ExecContext(ctx, append(args, exact...)...); isDivision(err) {
+		return errStale // verdict
+	}
 	return err
 }
 
@@ -89,10 +96,7 @@ func compose(c composition) string {
 		if r == nil {
 			break
 		}
-		name := r.name
-		if name == "" {
-			name = fmt.Sprintf("part%d", i+1)
-		}
+		name := r.named(i)
 		text := r.head + r.unnest(params, p.alike) + r.tail
 		params += len(r.columns)
 		if r == advanceHeads {
@@ -105,5 +109,26 @@ func compose(c composition) string {
 			parts = append(parts, name+"_also AS (\n"+r.also+")")
 		}
 	}
-	return "WITH " + strings.Join(parts, ",\n") + "\nSELECT WHERE FALSE"
+	return "WITH " + strings.Join(parts, ",\n") + "\n" + verdict(c, params)
+}
+
+// verdict ends a statement of several parts: it divides by zero when one of them
+// does not meet as many rows as the parameters behind all others say.
+func verdict(c composition, params int) string {
+	var met []string
+	for i, p := range c {
+		if p.rows != nil && p.rows.exact {
+			params++
+			met = append(met, fmt.Sprintf("(SELECT COUNT(*) FROM %s) = CAST($%d AS BIGINT)", p.rows.named(i), params))
+		}
+	}
+	if len(met) == 0 {
+		return "SELECT WHERE FALSE"
+	}
+	return "SELECT 1 / CASE WHEN " + strings.Join(met, " AND ") + " THEN 1 ELSE 0 END"
+}
+
+// named is what a part of a statement is called in it.
+func (r *rows) named(index int) string {
+	return cmp.Or(r.name, fmt.Sprintf("part%d", index+1))
 }

@@ -120,13 +120,19 @@ var selectStates = &rows{
 `,
 }
 
-// load reads the states of all messages, in the order of their ids, so that
-// two writers never wait for each other.
+// load reads the states of the messages that are not known, in the order of their
+// ids, so that two writers never wait for each other.
 func (r *recording) load(ctx context.Context) error {
 	slices.SortFunc(r.order, func(a, b *recorded) int { return strings.Compare(a.id, b.id) })
-	keys := make([]any, 0, len(r.order)*3)
+	var keys []any
 	for _, m := range r.order {
-		keys = append(keys, m.workspace, string(m.environment), m.id)
+		k, ok := r.b.store.states.of(m.workspace, m.environment, m.id)
+		if !ok {
+			keys = append(keys, m.workspace, string(m.environment), m.id)
+			continue
+		}
+		m.instance, m.bulk, m.position, m.sequences, m.state = k.instance, k.bulk, k.position, k.sequences, k.state
+		r.bulks.want(m.bulk)
 	}
 	return r.b.each(selectStates, keys, func(text string, _ int, args []any) error {
 		found, err := r.b.look(ctx, text, args...)
@@ -219,9 +225,13 @@ var (
 		form: asTable,
 		columns: []kind{
 			text.of(byWorld), text.of(byWorld), text, text, text.of(byCaller), text.of(byCaller), number.of(byCaller), number, number,
-			number, number.of(byCaller), number.of(byCaller), text,
+			number, number.of(byCaller), number.of(byCaller), text, text,
 		},
-		tail: ` WHERE messages.workspace_id = v.column1 AND messages.environment = v.column2 AND messages.id = v.column3`,
+		tail: ` WHERE messages.workspace_id = v.column1 AND messages.environment = v.column2 AND messages.id = v.column3
+			AND messages.events = v.column14
+			RETURNING 1 -- only: postgres
+			`,
+		exact: true,
 	}
 	updateOutbox = &rows{
 		head:    `UPDATE outbox SET due_at = v.column2, attempts = v.column3, parked = (v.column4 = 1) FROM `,
@@ -238,7 +248,11 @@ func (r *recording) save(ctx context.Context) error {
 	for _, m := range r.order {
 		if m.changed {
 			states = append(states, m.workspace, string(m.environment), m.id)
-			states = append(stateArgs(states, &m.state), m.allSequences(r.events))
+			after := m.allSequences(r.events)
+			states = append(stateArgs(states, &m.state), after, m.sequences)
+			r.b.left = append(r.b.left, left{m.id, known{
+				tenancyKey{m.workspace, string(m.environment)}, m.instance, m.bulk, m.position, m.state, after,
+			}})
 		}
 		if m.moved != nil {
 			parked := int64(0)

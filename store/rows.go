@@ -17,6 +17,10 @@ type rows struct {
 	// A part of a larger statement can have a name, and be followed by another
 	// part that reads under this name what it returned.
 	name, also string
+
+	// exact says that every row must meet one of the table: errStale otherwise.
+	// On PostgreSQL the statement returns a row for each that it meets.
+	exact bool
 }
 
 // form is what a statement wants its rows to be.

@@ -46,13 +46,17 @@ var (
 		columns: []kind{
 			text.of(byWorld), text.of(byWorld), text.of(byInstance), text, text, text, text, text.of(byCaller), text, text.of(byCaller), number,
 		},
-		tail: ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING`,
 	}
 	insertOwed = &rows{
 		head:    insertInto + `sandbox_owed (id, instance_id, wa_message_id) `,
 		columns: []kind{text, text.of(byInstance), text},
-		tail:    ` ON CONFLICT DO NOTHING`,
 	}
+
+	// What may be there already costs more to insert.
+	insertNewCarriages = &rows{
+		head: insertCarriages.head, columns: insertCarriages.columns, tail: ` ON CONFLICT (instance_id, wa_message_id) DO NOTHING`,
+	}
+	insertNewOwed = &rows{head: insertOwed.head, columns: insertOwed.columns, tail: ` ON CONFLICT DO NOTHING`}
 )
 
 // carrySlot is one message of a batch and the place of its answer.
@@ -62,8 +66,9 @@ type carrySlot struct {
 	before  bool // it was carried before
 }
 
-// applyCarriages inserts all rows, notes what is owed for the new ones, and
-// answers for the others what is kept.
+// applyCarriages inserts all rows and notes what is owed. Nearly always all are
+// new: only when the database has refused them, as after a crash, those that were
+// carried before are told apart.
 func applyCarriages(ctx context.Context, b *batchConn, jobs []*job) error {
 	var slots []carrySlot
 	var args []any
@@ -77,8 +82,28 @@ func applyCarriages(ctx context.Context, b *batchConn, jobs []*job) error {
 			slots = append(slots, carrySlot{message: &c.batch[i], taken: &c.taken[i]})
 		}
 	}
+	if b.wary {
+		return carryNew(ctx, b, slots, args)
+	}
+	if err := b.write(ctx, insertCarriages, args); err != nil {
+		return fmt.Errorf("insert carriages: %w", err)
+	}
+	for i := range slots {
+		slots[i].take()
+	}
+	return insertDebts(ctx, b, insertOwed, slots)
+}
+
+// take answers for a message that is new.
+func (slot *carrySlot) take() {
+	*slot.taken = sandbox.Taken{Owed: slot.message.Owes, CarriedAt: clip(slot.message.CarriedAt)}
+}
+
+// carryNew inserts those rows that are new, notes what is owed for them, and
+// answers for the others what is kept.
+func carryNew(ctx context.Context, b *batchConn, slots []carrySlot, args []any) error {
 	left := slots
-	err := b.each(insertCarriages, args, func(text string, n int, args []any) error {
+	err := b.each(insertNewCarriages, args, func(text string, n int, args []any) error {
 		chunk := left[:n]
 		left = left[n:]
 		inserted, err := b.exec(ctx, text, args...)
@@ -94,8 +119,8 @@ func applyCarriages(ctx context.Context, b *batchConn, jobs []*job) error {
 	if err != nil {
 		return fmt.Errorf("insert carriages: %w", err)
 	}
-	if err := insertDebts(ctx, b, slots); err != nil {
-		return fmt.Errorf("insert owed: %w", err)
+	if err := insertDebts(ctx, b, insertNewOwed, slots); err != nil {
+		return err
 	}
 	for _, slot := range slots {
 		if !slot.before {
@@ -108,14 +133,13 @@ func applyCarriages(ctx context.Context, b *batchConn, jobs []*job) error {
 	return nil
 }
 
-// takeChunk answers for the rows of one statement. Nearly always all are new.
-// RETURNING would tell which are, but costs a third of the throughput; so when
-// some are not, as after a crash, the rows are looked up one by one, and those
-// that are not as this call wrote them were there before.
+// takeChunk answers for the rows of one statement. When some of them are not new,
+// the rows are looked up one by one, and those that are not as this call wrote them
+// were there before.
 func takeChunk(ctx context.Context, b *batchConn, chunk []carrySlot, fresh bool) error {
 	for i := range chunk {
 		slot := &chunk[i]
-		*slot.taken = sandbox.Taken{Owed: slot.message.Owes, CarriedAt: clip(slot.message.CarriedAt)}
+		slot.take()
 		if fresh {
 			continue
 		}
@@ -131,14 +155,17 @@ func takeChunk(ctx context.Context, b *batchConn, chunk []carrySlot, fresh bool)
 // insertDebts notes what is owed. To note it again for a message that was
 // carried before at the same microsecond (a frozen clock) does no harm: its
 // receipts are reported twice.
-func insertDebts(ctx context.Context, b *batchConn, slots []carrySlot) error {
+func insertDebts(ctx context.Context, b *batchConn, insert *rows, slots []carrySlot) error {
 	var owed []any
 	for _, slot := range slots {
 		if slot.taken.Owed && !slot.before {
 			owed = append(owed, owedID(slot.message.Key()), slot.message.InstanceID, slot.message.WAMessageID)
 		}
 	}
-	return b.write(ctx, insertOwed, owed)
+	if err := b.write(ctx, insert, owed); err != nil {
+		return fmt.Errorf("insert owed: %w", err)
+	}
+	return nil
 }
 
 // carriageArgs appends one row for insertCarriages.

@@ -56,6 +56,7 @@ type Store struct {
 	testNow    func(workspace string) (time.Time, bool)
 	mediaGone  func(ids []string)
 	heads      map[tenancyKey]int64 // the last sequences, as far as known; guarded by writing
+	states     knownStates          // of messages; guarded by writing
 	routes     routes
 	deliveries messaging.IDSource
 	claims     nodeClaims
