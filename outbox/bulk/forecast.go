@@ -133,7 +133,7 @@ func (s *sender) turn(limits []limit) (at time.Time, room int64) {
 			room = min(room, int64(l.rules.PerHour+strides-1)/strides)
 		}
 		if begin := l.rules.Quiet.Begin(at); !begin.IsZero() {
-			room = min(room, s.within(begin.Sub(at)))
+			room = min(room, s.within(begin.Sub(at)-1)) // what comes when they begin must wait
 		}
 	}
 	return at, room
