@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jmoiron/sqlx"
 	"golang.org/x/time/rate"
 
 	"portaria/internal/fault"
@@ -14,8 +15,8 @@ import (
 )
 
 // LogBook takes the rows of api_logs off the request's path. Rows wait in
-// memory for at most a quarter of a second and are written a few at a time
-// beside other writes, so that they never hold a commit up. They are not
+// memory for at most a quarter of a second and are written a few at a time,
+// beside other writes or on a connection of their own, so that they never hold a commit up. They are not
 // promised: a crash loses those that wait, and what comes on top of maxLogChunks
 // is dropped and counted. So is what callers without a key cause beyond a trickle:
 // anybody may knock, and nobody without a key may fill the disk.
@@ -123,11 +124,32 @@ func (l *LogBook) Flush() error {
 		l.store.log.Warn("request logs dropped: the database does not keep up", "rows", dropped)
 	}
 	for _, chunk := range chunks {
-		if err := l.store.committer.submit(context.Background(), &job{station: stationLog, payload: chunk, weight: 1 + len(chunk)/2}); err != nil {
+		if err := l.store.writeLogs(context.Background(), chunk); err != nil {
 			return fmt.Errorf("request logs: %w", err)
 		}
 	}
 	return nil
+}
+
+// writeLogs writes a chunk where it holds nobody up: SQLite has one writer at a
+// time, PostgreSQL takes the rows beside the committer's. No caller was told that
+// they are durable, so it need not wait for the disk.
+func (s *Store) writeLogs(ctx context.Context, chunk []messaging.RequestLog) error {
+	if !s.engine.roundTrips {
+		return s.committer.submit(ctx, &job{station: stationLog, payload: chunk, weight: 1 + len(chunk)/2})
+	}
+	return s.transact(ctx, func(tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
+			return err
+		}
+		return insertChunk(ctx, txConn{s, tx}, chunk)
+	})
+}
+
+// logArgs appends a row for insertLogs.
+func logArgs(args []any, l *messaging.RequestLog) []any {
+	return append(args, l.WorkspaceID, string(l.Environment), micros(l.At), l.RequestID, l.KeyID, l.Lineage, l.Method, l.Route,
+		int64(l.Status), l.ErrorCode, l.Duration.Microseconds(), l.InstanceID, l.IP, l.UserAgent)
 }
 
 var insertLogs = &rows{
@@ -140,12 +162,18 @@ var insertLogs = &rows{
 }
 
 func applyLogs(ctx context.Context, b *batchConn, jobs []*job) error {
-	var args []any
 	for _, j := range jobs {
-		for _, l := range j.payload.([]messaging.RequestLog) {
-			args = append(args, l.WorkspaceID, string(l.Environment), micros(l.At), l.RequestID, l.KeyID, l.Lineage, l.Method, l.Route,
-				int64(l.Status), l.ErrorCode, l.Duration.Microseconds(), l.InstanceID, l.IP, l.UserAgent)
+		if err := insertChunk(ctx, b, j.payload.([]messaging.RequestLog)); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func insertChunk(ctx context.Context, b conn, chunk []messaging.RequestLog) error {
+	args := make([]any, 0, len(chunk)*len(insertLogs.columns))
+	for i := range chunk {
+		args = logArgs(args, &chunk[i])
 	}
 	if err := b.write(ctx, insertLogs, args); err != nil {
 		return fmt.Errorf("insert api_logs: %w", err)

@@ -175,16 +175,15 @@ func (c *committer) drain() {
 }
 
 // gather waits a moment for callers that were just answered to come back, so
-// that they share the next transaction: where a transaction has a price of its
-// own, half the callers at a time would pay it twice as often. It waits only
-// after a batch of some size.
+// that they share the next transaction, which has a price of its own. While one
+// half of the callers is served, the other half is committed. It waits only after
+// a batch of some size.
 func (c *committer) gather(last int) {
-	g := c.store.engine.gather
 	if last < gatherFrom {
 		return
 	}
 	c.mu.Lock()
-	target := (last + len(c.pending)) * g.eighths / 8
+	target := (last + len(c.pending)) / 2
 	if len(c.pending) >= target || c.stopped || c.bulk.flows() && len(c.pending) > 0 {
 		c.mu.Unlock()
 		return
@@ -195,7 +194,7 @@ func (c *committer) gather(last int) {
 	case <-c.wake: // a token from before: it says nothing about the target
 	default:
 	}
-	enough := time.NewTimer(g.limit)
+	enough := time.NewTimer(c.store.engine.gather)
 	defer enough.Stop()
 	select {
 	case <-c.wake:
@@ -208,13 +207,6 @@ func (c *committer) gather(last int) {
 
 // gatherFrom is the size of a batch after which gathering pays.
 const gatherFrom = 8
-
-// gathering says how long, and for how many of the callers, those who wait and
-// those who were just answered, a committer waits.
-type gathering struct {
-	limit   time.Duration
-	eighths int
-}
 
 func (c *committer) take() []*job {
 	c.mu.Lock()

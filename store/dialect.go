@@ -31,8 +31,8 @@ type engine struct {
 	name  string // as marks in SQL say it
 	goose goose.Dialect
 	begin string // how the committer opens a transaction
-	// gather is how a busy committer waits for a fuller batch.
-	gather gathering
+	// gather is how long a busy committer waits for a fuller batch.
+	gather time.Duration
 	// roundTrips says that every statement costs a journey to another process,
 	// so that one which does two things is worth its length.
 	roundTrips bool
@@ -45,13 +45,11 @@ type engine struct {
 var (
 	sqliteEngine = engine{
 		name: "sqlite", goose: goose.DialectSQLite3, begin: "BEGIN IMMEDIATE",
-		// Its commits are work of this process: while one half of the callers is
-		// served, the other half is committed.
-		gather: gathering{limit: time.Millisecond, eighths: 4},
+		gather: time.Millisecond,
 	}
 	postgresEngine = engine{
 		name: "postgres", goose: goose.DialectPostgres, begin: "BEGIN", arrays: true, roundTrips: true,
-		gather: gathering{limit: 2 * time.Millisecond, eighths: 7},
+		gather: 2 * time.Millisecond,
 		// Its statements name rows by key. A plan made while a table was empty
 		// would be kept, and read the whole table ever after.
 		session: []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off"},
@@ -136,7 +134,12 @@ func openSQLite(ctx context.Context, dir string) (w, r *sqlx.DB, err error) {
 // openPostgres connects through a dialer that notices a peer which has gone
 // without a word: otherwise a write would wait for it for many minutes.
 func openPostgres(ctx context.Context, dsn string) (w, r *sqlx.DB, err error) {
-	connector, err := pq.NewConnector(dsn)
+	config, err := pq.NewConfig(dsn)
+	if err != nil {
+		return nil, nil, ErrDatabaseURL.Because(withoutPassword(err, dsn))
+	}
+	config.BinaryParameters = true // what is []byte, as the arrays of rows, goes as it is
+	connector, err := pq.NewConnectorConfig(config)
 	if err != nil {
 		return nil, nil, ErrDatabaseURL.Because(withoutPassword(err, dsn))
 	}

@@ -1,8 +1,8 @@
 package store
 
 import (
+	"encoding/binary"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -38,12 +38,13 @@ const (
 // kind is what a column holds, and which rows hold the same in it.
 type kind struct {
 	name  string // of its SQL type
+	oid   int    // the number of that type in PostgreSQL (its pg_type.dat)
 	alike likeness
 }
 
 var (
-	text   = kind{name: "TEXT"}
-	number = kind{name: "BIGINT"}
+	text   = kind{name: "TEXT", oid: 25}
+	number = kind{name: "BIGINT", oid: 20}
 )
 
 // likeness says which rows nearly always have the same value in a column. Each
@@ -176,46 +177,36 @@ func (r *rows) arrays(args []any, alike likeness) []any {
 	return out
 }
 
-// array writes a column as PostgreSQL reads an array. (PostgreSQL's
-// documentation, section 8.15.6)
-func (r *rows) array(args []any, column int) string {
-	const numberSize = 20
-	width, size := len(r.columns), 2
+// array writes a column as PostgreSQL takes an array in binary: its dimensions,
+// whether one is NULL, the type of the elements, their number and the index of the
+// first, then each with its length. (PostgreSQL 15's source, array_recv)
+func (r *rows) array(args []any, column int) []byte {
+	const (
+		headerSize = 5 * 4
+		numberSize = 4 + 8
+	)
+	width, size := len(r.columns), headerSize
 	for i := column; i < len(args); i += width {
 		size += numberSize
 		if s, ok := args[i].(string); ok {
 			size += len(s)
 		}
 	}
-	b := append(make([]byte, 0, size), '{')
+	b := make([]byte, 0, size)
+	for _, n := range [...]int{1, 0, r.columns[column].oid, len(args) / width, 1} {
+		b = binary.BigEndian.AppendUint32(b, uint32(n)) //nolint:gosec // none is negative or large
+	}
 	for i := column; i < len(args); i += width {
-		if i > column {
-			b = append(b, ',')
-		}
 		switch v := args[i].(type) {
 		case int64:
-			b = strconv.AppendInt(b, v, 10)
+			b = binary.BigEndian.AppendUint32(b, 8)
+			b = binary.BigEndian.AppendUint64(b, uint64(v)) //nolint:gosec // two's complement, as it is sent
 		case string:
-			b = appendElement(b, v)
+			b = binary.BigEndian.AppendUint32(b, uint32(len(v))) //nolint:gosec // a text is no gigabytes
+			b = append(b, v...)
 		}
 	}
-	return string(append(b, '}'))
-}
-
-// appendElement writes a text in quotes, and a backslash before what would end
-// it.
-func appendElement(b []byte, s string) []byte {
-	b = append(b, '"')
-	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
-		return append(append(b, s...), '"')
-	}
-	for i := range len(s) {
-		if s[i] == '"' || s[i] == '\\' {
-			b = append(b, '\\')
-		}
-		b = append(b, s[i])
-	}
-	return append(b, '"')
+	return b
 }
 
 // text writes the statement for n rows so much alike. With arrays, n does not

@@ -209,7 +209,7 @@ func (s *Store) inEventTx(ctx context.Context, f func(tx *sqlx.Tx, log *eventLog
 }
 
 // transact runs f in a transaction. The error is errInDoubt when its commit was
-// not answered. s.writing is held.
+// not answered. s.writing is held, unless f writes what nobody else does.
 func (s *Store) transact(ctx context.Context, f func(tx *sqlx.Tx) error) error {
 	tx, err := s.w.BeginTxx(ctx, nil)
 	if err != nil {
