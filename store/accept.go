@@ -103,8 +103,8 @@ func writeAcceptances(ctx context.Context, b *batchConn, insert *rows, winners [
 	places := make([]any, 0, len(winners)*len(insertOutbox.columns))
 	for _, a := range winners {
 		m := &a.message
-		places = append(places, m.InstanceID, int64(m.Priority), a.position,
-			m.WorkspaceID, string(m.Environment), m.ID, micros(m.SendAt), micros(m.ExpiresAt))
+		places = append(places, &m.InstanceID, int64(m.Priority), a.position,
+			&m.WorkspaceID, (*string)(&m.Environment), &m.ID, micros(m.SendAt), micros(m.ExpiresAt))
 	}
 	if err := b.write(ctx, insertOutbox, places); err != nil {
 		return fmt.Errorf("insert outbox: %w", err)

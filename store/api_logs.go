@@ -148,8 +148,8 @@ func (s *Store) writeLogs(ctx context.Context, chunk []messaging.RequestLog) err
 
 // logArgs appends a row for insertLogs.
 func logArgs(args []any, l *messaging.RequestLog) []any {
-	return append(args, l.WorkspaceID, string(l.Environment), micros(l.At), l.RequestID, l.KeyID, l.Lineage, l.Method, l.Route,
-		int64(l.Status), l.ErrorCode, l.Duration.Microseconds(), l.InstanceID, l.IP, l.UserAgent)
+	return append(args, &l.WorkspaceID, (*string)(&l.Environment), micros(l.At), &l.RequestID, &l.KeyID, &l.Lineage, &l.Method,
+		&l.Route, int64(l.Status), &l.ErrorCode, l.Duration.Microseconds(), &l.InstanceID, &l.IP, &l.UserAgent)
 }
 
 var insertLogs = &rows{

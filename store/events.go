@@ -70,8 +70,8 @@ func (l *eventLog) write(ctx context.Context, b conn) error {
 		if err != nil {
 			return err
 		}
-		args = append(args, e.WorkspaceID, string(e.Environment), e.Sequence, e.ID, string(e.Type),
-			e.InstanceID, eventObject(e), micros(e.Timestamp), data)
+		args = append(args, &e.WorkspaceID, (*string)(&e.Environment), e.Sequence, &e.ID, (*string)(&e.Type),
+			&e.InstanceID, eventObject(e), micros(e.Timestamp), data)
 	}
 	if err := b.write(ctx, insertEvents, args); err != nil {
 		return fmt.Errorf("insert events: %w", err)
@@ -81,11 +81,11 @@ func (l *eventLog) write(ctx context.Context, b conn) error {
 
 // eventObject is what events.message_id holds: the message that an event is
 // about, or the bulk.
-func eventObject(e *messaging.Event) string {
+func eventObject(e *messaging.Event) *string {
 	if e.Bulk != nil {
-		return e.Bulk.ID
+		return &e.Bulk.ID
 	}
-	return e.MessageID
+	return &e.MessageID
 }
 
 type tenancyKey struct{ workspace, environment string }

@@ -90,11 +90,11 @@ const messagesInto = `messages (workspace_id, environment, id, instance_id, dire
 // on the caller's goroutine: the committer has enough to do.
 type storedMessage struct {
 	*messaging.Message
-	content, sandbox string
+	content, metadata, sandbox string
 }
 
 func newStoredMessage(m *messaging.Message) (s storedMessage, err error) {
-	s.Message = m
+	s.Message, s.metadata = m, string(m.Metadata)
 	if s.content, err = encodeContent(m.Content); err != nil {
 		return s, err
 	}
@@ -104,9 +104,9 @@ func newStoredMessage(m *messaging.Message) (s storedMessage, err error) {
 
 // args appends one row for insertMessages.
 func (m *storedMessage) args(args []any, position int64, events string) []any {
-	return append(args, m.WorkspaceID, string(m.Environment), m.ID, m.InstanceID, string(m.Direction), m.Peer.Input, m.Peer.WAID,
-		string(m.Content.Kind), m.content, string(m.Metadata), int64(m.Priority), position, m.WAMessageID, m.KeyID, m.Lineage,
-		m.BulkID, m.sandbox, micros(m.CreatedAt), micros(m.SendAt), micros(m.ExpiresAt), string(m.Status), events)
+	return append(args, &m.WorkspaceID, (*string)(&m.Environment), &m.ID, &m.InstanceID, (*string)(&m.Direction), &m.Peer.Input,
+		&m.Peer.WAID, (*string)(&m.Content.Kind), &m.content, &m.metadata, int64(m.Priority), position, &m.WAMessageID, &m.KeyID,
+		&m.Lineage, &m.BulkID, &m.sandbox, micros(m.CreatedAt), micros(m.SendAt), micros(m.ExpiresAt), (*string)(&m.Status), events)
 }
 
 // stateArgs appends the columns of a state, in the order of stateColumns.
@@ -115,7 +115,7 @@ func stateArgs(args []any, s *messaging.State) []any {
 	if s.Error != nil {
 		code, message = s.Error.Code, s.Error.Message
 	}
-	return append(args, string(s.Status), code, message, int64(s.Attempts),
+	return append(args, (*string)(&s.Status), code, message, int64(s.Attempts),
 		micros(s.SentAt), micros(s.DeliveredAt), micros(s.ReadAt), micros(s.PlayedAt), micros(s.FailedAt))
 }
 

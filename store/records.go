@@ -128,7 +128,7 @@ func (r *recording) load(ctx context.Context) error {
 	for _, m := range r.order {
 		k, ok := r.b.store.states.of(m.workspace, m.environment, m.id)
 		if !ok {
-			keys = append(keys, m.workspace, string(m.environment), m.id)
+			keys = append(keys, &m.workspace, (*string)(&m.environment), &m.id)
 			continue
 		}
 		m.instance, m.bulk, m.position, m.sequences, m.state = k.instance, k.bulk, k.position, k.sequences, k.state
@@ -247,9 +247,9 @@ func (r *recording) save(ctx context.Context) error {
 	var states, moved, gone []any
 	for _, m := range r.order {
 		if m.changed {
-			states = append(states, m.workspace, string(m.environment), m.id)
+			states = append(states, &m.workspace, (*string)(&m.environment), &m.id)
 			after := m.allSequences(r.events)
-			states = append(stateArgs(states, &m.state), after, m.sequences)
+			states = append(stateArgs(states, &m.state), after, &m.sequences)
 			r.b.left = append(r.b.left, left{m.id, known{
 				tenancyKey{m.workspace, string(m.environment)}, m.instance, m.bulk, m.position, m.state, after,
 			}})

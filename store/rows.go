@@ -121,6 +121,27 @@ func (e engine) each(r *rows, args []any, run func(p piece) error) error {
 	return nil
 }
 
+// A value of a row is an int64, a string or, so that it need not be copied to be
+// told from the rows beside it, the address of a string that stays as it is until
+// the statement has run.
+
+// plain returns a value as databases take it.
+func plain(v any) any {
+	if s, ok := v.(*string); ok {
+		return *s
+	}
+	return v
+}
+
+func same(a, b any) bool {
+	s, ok := a.(*string)
+	t, and := b.(*string)
+	if ok && and {
+		return *s == *t
+	}
+	return plain(a) == plain(b)
+}
+
 // fewRows are too few for a statement of their own that names a value once.
 const fewRows = 4
 
@@ -136,7 +157,7 @@ func (r *rows) alike(args []any) likeness {
 			continue
 		}
 		for i := c + width; i < len(args); i += width {
-			if args[i] != args[c] {
+			if !same(args[i], args[c]) {
 				alike = k.alike - 1
 				break
 			}
@@ -150,14 +171,11 @@ func (k kind) once(alike likeness) bool { return k.alike != distinct && k.alike 
 
 // list leaves out of rows what stands in the first of them already.
 func (r *rows) list(args []any, alike likeness) []any {
-	if alike == distinct {
-		return args
-	}
 	width := len(r.columns)
-	out := append(make([]any, 0, len(args)), args[:width]...)
-	for i, v := range args[width:] {
-		if !r.columns[i%width].once(alike) {
-			out = append(out, v)
+	out := make([]any, 0, len(args))
+	for i, v := range args {
+		if i < width || !r.columns[i%width].once(alike) {
+			out = append(out, plain(v))
 		}
 	}
 	return out
@@ -169,7 +187,7 @@ func (r *rows) arrays(args []any, alike likeness) []any {
 	out := make([]any, len(r.columns))
 	for c, k := range r.columns {
 		if k.once(alike) {
-			out[c] = args[c]
+			out[c] = plain(args[c])
 		} else {
 			out[c] = r.array(args, c)
 		}
@@ -188,8 +206,11 @@ func (r *rows) array(args []any, column int) []byte {
 	width, size := len(r.columns), headerSize
 	for i := column; i < len(args); i += width {
 		size += numberSize
-		if s, ok := args[i].(string); ok {
-			size += len(s)
+		switch v := args[i].(type) {
+		case string:
+			size += len(v)
+		case *string:
+			size += len(*v)
 		}
 	}
 	b := make([]byte, 0, size)
@@ -202,11 +223,16 @@ func (r *rows) array(args []any, column int) []byte {
 			b = binary.BigEndian.AppendUint32(b, 8)
 			b = binary.BigEndian.AppendUint64(b, uint64(v)) //nolint:gosec // two's complement, as it is sent
 		case string:
-			b = binary.BigEndian.AppendUint32(b, uint32(len(v))) //nolint:gosec // a text is no gigabytes
-			b = append(b, v...)
+			b = appendText(b, v)
+		case *string:
+			b = appendText(b, *v)
 		}
 	}
 	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) //nolint:gosec // a text is no gigabytes
 }
 
 // text writes the statement for n rows so much alike. With arrays, n does not

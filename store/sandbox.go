@@ -178,8 +178,8 @@ func carriageArgs(args []any, c *sandbox.Carried) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(args, c.WorkspaceID, string(messaging.Test), c.InstanceID, c.WAMessageID, c.MessageID, c.To.Input, c.To.WAID,
-		string(c.Content.Kind), content, override, micros(c.CarriedAt)), nil
+	return append(args, &c.WorkspaceID, string(messaging.Test), &c.InstanceID, &c.WAMessageID, &c.MessageID, &c.To.Input, &c.To.WAID,
+		(*string)(&c.Content.Kind), content, override, micros(c.CarriedAt)), nil
 }
 
 const selectCarriedBefore = `SELECT c.carried_at, (
