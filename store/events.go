@@ -139,19 +139,17 @@ var advanceHeads = &rows{
 	form:    asTable,
 	columns: []kind{text, text, number},
 	name:    "heads",
-	tail:    ` WHERE event_heads.workspace_id = v.column1 AND event_heads.environment = v.column2 RETURNING 1`,
+	tail: ` WHERE event_heads.workspace_id = v.column1 AND event_heads.environment = v.column2
+		RETURNING 1 -- only: postgres
+		`,
 }
 
 // afterHeads makes a part of a statement wait for the part that advances the
 // heads: their lock is the first that every writer takes.
 const afterHeads = ` WHERE (SELECT COUNT(*) FROM heads) >= 0`
 
-// learnHeads remembers the last sequences of what was committed, where that
-// saves a journey. s.writing is held.
+// learnHeads remembers the last sequences of what was committed. s.writing is held.
 func (s *Store) learnHeads(events Committed) {
-	if !s.engine.roundTrips {
-		return
-	}
 	for i := range events {
 		s.heads[tenancyKey{events[i].WorkspaceID, string(events[i].Environment)}] = events[i].Sequence
 	}

@@ -82,7 +82,7 @@ const insertInto = `INSERT
 
 // rowShapes are the numbers of rows that one statement with lists of values
 // may carry. A few sizes keep the number of prepared statements small.
-var rowShapes = [...]int{64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1}
+var rowShapes = [...]int{64, 56, 48, 40, 32, 28, 24, 20, 16, 12, 8, 6, 4, 3, 2, 1}
 
 // piece is what one statement is given: the number of its rows, how much alike
 // they are, and the values as the engine takes them.
