@@ -15,8 +15,8 @@ const maxKnown = 8192
 // update of messages fails for all its rows with errStale when one has other
 // events by then, and the committer forgets everything and reads.
 type knownStates struct {
-	states map[string]known
-	order  [maxKnown]string // of their coming; what comes takes the place of the oldest
+	places map[string]int // in ring, by id
+	ring   []left         // in the order of their coming: what comes takes the place of the oldest
 	next   int
 }
 
@@ -36,29 +36,45 @@ var errStale = ErrDatabaseBusy.Because(errors.New("messages have changed meanwhi
 
 // of returns what is known of a message.
 func (k *knownStates) of(workspace string, env messaging.Environment, id string) (known, bool) {
-	m, ok := k.states[id]
-	return m, ok && m.workspace == workspace && m.environment == string(env)
+	i, ok := k.places[id]
+	if !ok || k.ring[i].workspace != workspace || k.ring[i].environment != string(env) {
+		return known{}, false
+	}
+	return k.ring[i].known, true
 }
 
 // learn remembers a message, unless no more is to come of it.
-func (k *knownStates) learn(id string, m *known) {
+func (k *knownStates) learn(m *left) {
 	if m.state.Status.Ended() || m.state.Status == messaging.StatusRead {
-		delete(k.states, id)
+		delete(k.places, m.id)
 		return
 	}
-	if k.states == nil {
-		k.states = make(map[string]known)
+	i, ok := k.places[m.id]
+	if !ok {
+		i = k.place(m.id)
 	}
-	if _, ok := k.states[id]; !ok {
-		delete(k.states, k.order[k.next])
-		k.order[k.next] = id
-		k.next = (k.next + 1) % maxKnown
+	k.ring[i] = *m
+}
+
+// place makes room for another message.
+func (k *knownStates) place(id string) int {
+	if k.places == nil {
+		k.places = make(map[string]int)
 	}
-	k.states[id] = *m
+	i := k.next
+	if len(k.ring) < maxKnown {
+		i = len(k.ring)
+		k.ring = append(k.ring, left{})
+	} else if oldest := k.ring[i].id; k.places[oldest] == i {
+		delete(k.places, oldest)
+	}
+	k.next = (i + 1) % maxKnown
+	k.places[id] = i
+	return i
 }
 
 // forget forgets all messages.
-func (k *knownStates) forget() { clear(k.states) }
+func (k *knownStates) forget() { clear(k.places) }
 
 // left is how a transaction leaves a message, if it is committed.
 type left struct {

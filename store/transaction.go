@@ -42,7 +42,7 @@ func (c *committer) committed() {
 	c.store.commits.Add(1)
 	c.store.learnHeads(c.tried.events)
 	for i := range c.conn.left {
-		c.store.states.learn(c.conn.left[i].id, &c.conn.left[i].known)
+		c.store.states.learn(&c.conn.left[i])
 	}
 	c.store.tell(c.tried)
 }
