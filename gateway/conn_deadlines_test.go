@@ -39,13 +39,13 @@ func TestDeadlinesAreKept(t *testing.T) {
 }
 
 func TestAReadThatWaitsHearsOfItsDeadline(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it listens on loopback at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	polite := newPoliteListener(listener, time.Minute)
 	defer polite.Close()
-	client, err := net.Dial("tcp", listener.Addr().String()) //nolint:noctx // see above
+	client, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
