@@ -41,7 +41,8 @@ func (c *politeConn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// SetWriteDeadline implements net.Conn: answers have a deadline of their own.
+// SetWriteDeadline implements net.Conn. It does nothing: Write sets a deadline of its
+// own for each piece.
 func (c *politeConn) SetWriteDeadline(time.Time) error { return nil }
 
 // SetDeadline implements net.Conn.

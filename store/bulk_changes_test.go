@@ -9,6 +9,7 @@ import (
 
 	"portaria/internal/fault"
 	"portaria/messaging"
+	"portaria/sandbox"
 	"portaria/store"
 	"portaria/store/storetest"
 )
@@ -107,6 +108,32 @@ func TestABulkPausedBeforeItsTimeWaitsForItAgain(t *testing.T) {
 		}
 		if diff := cmp.Diff(bulkEvents(t, s, c.tenancy), want); diff != "" {
 			t.Errorf("events, want:\n%s", diff)
+		}
+	})
+}
+
+// A message that was deleted for everyone is one of its bulk as before.
+func TestARevokedMessageCountsInItsBulk(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		c := newCampaign(t, s, 2)
+		turn, _ := c.turn(1, 2)
+		m := *turn.Rows[0].Message
+		if _, err := s.Carry(t.Context(), []sandbox.Carried{{WorkspaceID: m.WorkspaceID, Carriage: messaging.Carriage{
+			WAMessageID: m.WAMessageID, MessageID: m.ID, InstanceID: m.InstanceID, To: m.Peer, Content: m.Content, CarriedAt: c.now,
+		}}}); err != nil {
+			t.Fatal(err)
+		}
+		gone := revoke(m, c.now)
+		gone.Author = messaging.Address{}
+		report(t, s, gone)
+		c.report(messaging.StatusSent, m.ID)
+		c.report(messaging.StatusDelivered, m.ID)
+		if b := c.read(); b.Counts != (messaging.BulkCounts{Total: 2, Queued: 1, Delivered: 1}) {
+			t.Errorf("%+v", b.Counts)
+		}
+		kept, err := s.Message(t.Context(), c.tenancy, m.ID)
+		if err != nil || kept.RevokedAt.IsZero() {
+			t.Errorf("revoked %v, %v", kept.RevokedAt, err)
 		}
 	})
 }

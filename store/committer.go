@@ -226,20 +226,10 @@ func (c *committer) take() []*job {
 
 // commit makes a batch durable, or sets the error of the jobs that failed.
 func (c *committer) commit(batch []*job) {
-	err := c.try(batch)
+	defer func() { c.conn.wary = false }()
+	err := c.attempt(batch)
 	if err == nil {
 		return
-	}
-	// Another writer has taken numbers of events, or changed a message: read them. Or
-	// a row was there before. Or the connection was broken: nothing that was said on
-	// it counts.
-	c.store.forget()
-	c.conn.wary = isUnique(err)
-	defer func() { c.conn.wary = false }()
-	if c.conn.wary || errors.Is(err, errStale) || errors.Is(err, errCutOff) {
-		if err = c.try(batch); err == nil {
-			return
-		}
 	}
 	inDoubt := errors.Is(err, errInDoubt)
 	if inDoubt && c.resolve(len(batch)) {
@@ -251,9 +241,8 @@ func (c *committer) commit(batch []*job) {
 	}
 	c.store.log.Warn("group commit failed, trying its writes one by one", "writes", len(batch), "error", err)
 	for i := range batch {
-		batch[i].err = nil
 		one := batch[i : i+1]
-		err := c.try(one)
+		err := c.attempt(one)
 		if errors.Is(err, errInDoubt) && c.resolve(1) {
 			continue
 		}
@@ -261,6 +250,24 @@ func (c *committer) commit(batch []*job) {
 			batch[i].err = err
 		}
 	}
+}
+
+// attempt tries a batch. If that fails, nothing that was remembered counts any
+// more, and nothing is taken for new unseen. It is tried once more when that was
+// why: another writer has taken numbers of events, or has changed a message, or a
+// row was there before; or when the connection was broken, and nothing that was
+// said on it has happened.
+func (c *committer) attempt(batch []*job) error {
+	err := c.try(batch)
+	if err == nil {
+		return nil
+	}
+	c.store.forget()
+	c.conn.wary = true
+	if isUnique(err) || errors.Is(err, errMoved) || errors.Is(err, errCutOff) {
+		return c.try(batch)
+	}
+	return err
 }
 
 var (
@@ -285,7 +292,9 @@ func (c *committer) resolve(writes int) (durable bool) {
 		if err == nil {
 			c.store.log.Warn("the answer to a commit was lost", "writes", writes, "durable", durable)
 			if durable {
+				c.store.writing.Lock()
 				c.committed()
+				c.store.writing.Unlock()
 			}
 			return durable
 		}

@@ -236,6 +236,9 @@ func explain(err error) error {
 // isRefusal reports whether a database answered that it did not do what it was
 // asked. Without such an answer it may have done it.
 func isRefusal(err error) bool {
+	if errors.Is(err, errMoved) {
+		return true
+	}
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		return e.Code.Class() != "57" && e.Code.Class() != "08"
 	}

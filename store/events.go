@@ -109,7 +109,7 @@ func (l *eventLog) number(ctx context.Context, b conn) error {
 	for _, k := range keys {
 		if head, ok := b.head(k); ok {
 			next[k] = head
-			advanced = append(advanced, k.workspace, k.environment, head+counts[k])
+			advanced = append(advanced, k.workspace, k.environment, head+counts[k], head)
 			continue
 		}
 		last, err := takeSequences(ctx, b, k, counts[k])
@@ -131,15 +131,16 @@ func (l *eventLog) number(ctx context.Context, b conn) error {
 	return nil
 }
 
-// advanceHeads takes numbers that this process knows to be the next. Should
-// another one have taken them too, the primary key of events refuses the
-// second.
+// advanceHeads takes numbers that this process knows to be the next, unless
+// another one has taken them.
 var advanceHeads = &rows{
 	head:    `UPDATE event_heads SET sequence = v.column3 FROM `,
 	form:    asTable,
-	columns: []kind{text, text, number},
+	columns: []kind{text, text, number, number},
 	name:    "heads",
+	exact:   true,
 	tail: ` WHERE event_heads.workspace_id = v.column1 AND event_heads.environment = v.column2
+			AND event_heads.sequence = v.column4
 		RETURNING 1 -- only: postgres
 		`,
 }

@@ -125,7 +125,7 @@ func verdict(c composition, params int) string {
 	if len(met) == 0 {
 		return "SELECT WHERE FALSE"
 	}
-	return "SELECT 1 / CASE WHEN " + strings.Join(met, " AND ") + " THEN 1 ELSE 0 END"
+	return "SELECT WHERE 1 / CASE WHEN " + strings.Join(met, " AND ") + " THEN 1 ELSE 0 END = 0"
 }
 
 // named is what a part of a statement is called in it.

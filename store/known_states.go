@@ -13,7 +13,9 @@ const maxKnown = 8192
 // knownStates remembers messages as the committer has left them, so that a change
 // of status need not read its row first. It may be behind what is stored: an
 // update of messages fails for all its rows with errStale when one has other
-// events by then, and the committer forgets everything and reads.
+// events by then, and the committer forgets everything and reads. (What another
+// process has changed without an event, as the tries of a message, it would write
+// over; while one serves, no other one sends.)
 type knownStates struct {
 	places map[string]int // in ring, by id
 	ring   []left         // in the order of their coming: what comes takes the place of the oldest
@@ -31,8 +33,12 @@ type known struct {
 	sequences string // of its events
 }
 
+// errMoved says that what was remembered is not so any more.
+var errMoved = errors.New("rows have changed meanwhile")
+
 // errStale is the error of a write that meets other rows than it was made for.
-var errStale = ErrDatabaseBusy.Because(errors.New("messages have changed meanwhile"))
+// Nothing of its statement has happened.
+var errStale = ErrDatabaseBusy.Because(errMoved)
 
 // of returns what is known of a message.
 func (k *knownStates) of(workspace string, env messaging.Environment, id string) (known, bool) {

@@ -12,6 +12,7 @@ import (
 
 	"portaria/messaging"
 	"portaria/outbox"
+	"portaria/sandbox"
 	"portaria/store/storetest"
 )
 
@@ -53,6 +54,35 @@ func TestACommitWhoseAnswerIsLostIsFoundOut(t *testing.T) {
 	if err != nil || len(stored) != 22 {
 		t.Errorf("%d messages stored, %v; want 22", len(stored), err)
 	}
+}
+
+// A batch without an event is simply repeated: what is there already was carried by
+// this very call, or its answer says so. The statuses of messages go the same way.
+func TestCarriagesAndStatusesSurviveALostAnswer(t *testing.T) {
+	o := storetest.Options(t, "postgres")
+	proxy := newCuttingProxy(t, o.DatabaseURL)
+	o.DatabaseURL = proxy.url
+	s := storetest.Open(t, o)
+	i := storetest.Instance(t, s, storetest.Workspace(t, s, "w"), "one")
+	m := accepted(t, s, i, "15005550006")
+	for n, act := range []func(){
+		func() {
+			batch := []sandbox.Carried{carried(i, "a", i.CreatedAt), carried(i, "b", i.CreatedAt)}
+			taken, err := s.Carry(t.Context(), batch)
+			if err != nil || len(taken) != 2 || !taken[0].Owed || !taken[0].CarriedAt.Equal(batch[0].CarriedAt) {
+				t.Errorf("carry: %+v, %v", taken, err)
+			}
+		},
+		func() { m.report(t, s, messaging.StatusSent, messaging.StatusDelivered) },
+		func() { m.report(t, s, messaging.StatusRead) },
+	} {
+		proxy.cutAtCommit.Store(true)
+		act()
+		if proxy.cutAtCommit.Load() {
+			t.Fatalf("act %d: no commit was cut", n)
+		}
+	}
+	m.want(t, s, "queued sent delivered read")
 }
 
 // cuttingProxy stands before PostgreSQL and, once, keeps the answer to a COMMIT

@@ -14,6 +14,9 @@ func (c *committer) try(batch []*job) (err error) {
 	defer c.store.writing.Unlock()
 	ctx := context.Background()
 	begun := time.Now()
+	for _, j := range batch {
+		j.err = nil // of an earlier try
+	}
 	if err := c.conn.begin(ctx); err != nil {
 		return fmt.Errorf("begin: %w: %w", errCutOff, explain(err))
 	}
@@ -37,7 +40,8 @@ func (c *committer) try(batch []*job) (err error) {
 	return nil
 }
 
-// committed tells what the batch that was tried last has changed.
+// committed tells what the batch that was tried last has changed. s.writing is
+// held.
 func (c *committer) committed() {
 	c.store.commits.Add(1)
 	c.store.learnHeads(c.tried.events)
