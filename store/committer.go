@@ -177,14 +177,14 @@ func (c *committer) drain() {
 // gather waits a moment for callers that were just answered to come back, so
 // that they share the next transaction, which has a price of its own. While one
 // half of the callers is served, the other half is committed. It waits only after
-// a batch of some size.
+// a batch of some size, and not while bulks flow: their writes would be waited for.
 func (c *committer) gather(last int) {
 	if last < gatherFrom {
 		return
 	}
 	c.mu.Lock()
 	target := (last + len(c.pending)) / 2
-	if len(c.pending) >= target || c.stopped || c.bulk.flows() && len(c.pending) > 0 {
+	if len(c.pending) >= target || c.stopped || c.bulk.flows() {
 		c.mu.Unlock()
 		return
 	}
