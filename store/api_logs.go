@@ -16,10 +16,11 @@ import (
 
 // LogBook takes the rows of api_logs off the request's path. Rows wait in
 // memory for at most a quarter of a second and are written a few at a time,
-// beside other writes or on a connection of their own, so that they never hold a commit up. They are not
-// promised: a crash loses those that wait, and what comes on top of maxLogChunks
-// is dropped and counted. So is what callers without a key cause beyond a trickle:
-// anybody may knock, and nobody without a key may fill the disk.
+// beside other writes or on a connection of their own, so that they never hold a
+// commit up. They are not promised: a crash loses those that wait, and what comes
+// on top of maxLogChunks is dropped and counted. So is what callers without a key
+// cause beyond a trickle: anybody may knock, and nobody without a key may fill the
+// disk.
 type LogBook struct {
 	store *Store
 

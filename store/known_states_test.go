@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"pgregory.net/rapid"
 
 	"portaria/messaging"
-	"portaria/outbox"
 	"portaria/store"
 	"portaria/store/storetest"
 )
@@ -35,9 +33,7 @@ type life struct{ messaging.Message }
 func accepted(t *testing.T, s *store.Store, i messaging.Instance, to string) life {
 	t.Helper()
 	m := storetest.Message(i, to, "hello")
-	if err := s.Accept(t.Context(), outbox.Acceptance{Message: &m}, func(int64) {}); err != nil {
-		t.Fatal(err)
-	}
+	accept(t, s, &m)
 	return life{m}
 }
 
@@ -49,25 +45,18 @@ func (l life) report(t *testing.T, s *store.Store, statuses ...messaging.Status)
 			WorkspaceID: l.WorkspaceID, Environment: l.Environment, MessageID: l.ID, Status: status, At: time.Now(), Attempts: 1,
 		})
 	}
-	if err := s.Report(t.Context(), records...); err != nil {
-		t.Errorf("report %v: %v", statuses, err)
-	}
+	report(t, s, records...)
 }
 
 // history is what the events of a message say, in their order.
 func (l life) history(t *testing.T, s *store.Store) string {
 	t.Helper()
-	found, err := s.Events(t.Context(), messaging.NewTenancy(l.WorkspaceID, l.Environment, messaging.AllInstances()),
-		messaging.EventFilter{MessageID: l.ID}, messaging.Page{Limit: 100})
-	if err != nil {
-		t.Fatal(err)
+	tenancy := messaging.NewTenancy(l.WorkspaceID, l.Environment, messaging.AllInstances())
+	var names []string
+	for _, typ := range types(told(t, s, tenancy, messaging.EventFilter{MessageID: l.ID})) {
+		names = append(names, strings.TrimPrefix(string(typ), "message."))
 	}
-	slices.Reverse(found)
-	var told []string
-	for i := range found {
-		told = append(told, strings.TrimPrefix(string(found[i].Type), "message."))
-	}
-	return strings.Join(told, " ")
+	return strings.Join(names, " ")
 }
 
 func (l life) want(t *testing.T, s *store.Store, history string) {
@@ -107,9 +96,7 @@ func TestAChangedMessageDoesNotKeepOthersFromBeingRecorded(t *testing.T) {
 			})
 		}
 		all[69].report(t, other, messaging.StatusSent)
-		if err := s.Report(t.Context(), records...); err != nil {
-			t.Fatal(err)
-		}
+		report(t, s, records...)
 		for _, m := range all {
 			m.want(t, s, "queued sent delivered")
 		}

@@ -173,19 +173,27 @@ func TestRunsSideBySideDoNotMeet(t *testing.T) {
 	})
 }
 
+// newFrozenDoor is a real door to a world whose clock stands, with an instance in
+// it.
+func newFrozenDoor(t *testing.T, s *store.Store) (*realDoor, messaging.Tenancy, messaging.Instance) {
+	t.Helper()
+	d := newRealDoor(t, s)
+	world := testWorld(d.workspace)
+	if _, err := d.app.clocks.SetMode(t.Context(), d.workspace, sandbox.Frozen); err != nil {
+		t.Fatal(err)
+	}
+	i, err := d.app.manager.Create(t.Context(), world, instances.Draft{Name: "given"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, world, i
+}
+
 // One instance is in one run at a time; afterwards its workspace's clock tells
 // what the run left to come.
 func TestARunOnAGivenInstanceGivesItBack(t *testing.T) {
 	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
-		d := newRealDoor(t, s)
-		world := testWorld(d.workspace)
-		if _, err := d.app.clocks.SetMode(t.Context(), d.workspace, sandbox.Frozen); err != nil {
-			t.Fatal(err)
-		}
-		i, err := d.app.manager.Create(t.Context(), world, instances.Draft{Name: "given"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d, world, i := newFrozenDoor(t, s)
 		within := runs.Step{Kind: runs.Inbound, Act: func(ctx context.Context, i messaging.Instance) (*messaging.Message, error) {
 			_, err := d.app.runs.Run(ctx, runs.Script{Tenancy: world, Instance: &i, Steps: []runs.Step{{Kind: runs.Drop}}})
 			return nil, err
@@ -257,15 +265,7 @@ func TestASeedMakesARunsIDsTheSame(t *testing.T) {
 // have taken.
 func TestWhatWaitsForAnInstanceComesByItsRunsClock(t *testing.T) {
 	storetest.EachUsed(t, func(t *testing.T, s *store.Store) {
-		d := newRealDoor(t, s)
-		world := testWorld(d.workspace)
-		if _, err := d.app.clocks.SetMode(t.Context(), d.workspace, sandbox.Frozen); err != nil {
-			t.Fatal(err)
-		}
-		i, err := d.app.manager.Create(t.Context(), world, instances.Draft{Name: "given"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d, world, i := newFrozenDoor(t, s)
 		later := func(by time.Duration) runs.Step {
 			return runs.Step{Kind: runs.Send, Act: func(ctx context.Context, i messaging.Instance) (*messaging.Message, error) {
 				m, err := d.app.outbox.Accept(ctx, outbox.Draft{
