@@ -37,12 +37,22 @@ const crockford = "0123456789abcdefghjkmnpqrstvwxyz"
 const ulidLen = 26
 
 // NewID draws an id: the prefix and a ULID of the given time, so that ids sort
-// by creation to the millisecond. (github.com/ulid/spec)
+// by creation. Within the latest millisecond drawn so far each is above the one
+// before; an id of an earlier time is random below its milliseconds.
+// (github.com/ulid/spec, Monotonicity)
 func NewID(prefix IDPrefix, at time.Time) string {
+	latest.mu.Lock()
+	defer latest.mu.Unlock()
+	if latest.precedes(at) {
+		return latest.next(prefix, at)
+	}
 	var b [16]byte
 	rand.Read(b[6:])
 	return encodeULID(prefix, at, &b)
 }
+
+// latest is the source of NewID.
+var latest IDSource
 
 // IDSource draws ids that rise with every draw, so that a list by id is a list
 // by age also within a millisecond and whatever the clock does. The zero value
@@ -56,10 +66,19 @@ type IDSource struct {
 func (s *IDSource) Next(prefix IDPrefix, at time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
-	if bytes.Compare(ms[2:], s.last[:6]) > 0 {
-		copy(s.last[:6], ms[2:])
+	return s.next(prefix, at)
+}
+
+// precedes reports whether the last id is of that millisecond, or of an earlier
+// one.
+func (s *IDSource) precedes(at time.Time) bool {
+	ms := milliseconds(at)
+	return bytes.Compare(s.last[:6], ms[:]) <= 0
+}
+
+func (s *IDSource) next(prefix IDPrefix, at time.Time) string {
+	if ms := milliseconds(at); bytes.Compare(ms[:], s.last[:6]) > 0 {
+		copy(s.last[:6], ms[:])
 		rand.Read(s.last[6:])
 		s.last[6] &= 0x7f // room to count up
 	} else {
@@ -130,10 +149,17 @@ func NewWAMessageID() string {
 }
 
 func encodeULID(prefix IDPrefix, at time.Time, b *[16]byte) string {
+	ms := milliseconds(at)
+	copy(b[:6], ms[:])
+	return encodeBytes(prefix, b)
+}
+
+// milliseconds is the time of a ULID: its first six bytes.
+func milliseconds(at time.Time) (front [6]byte) {
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
-	copy(b[:6], ms[2:])
-	return encodeBytes(prefix, b)
+	copy(front[:], ms[2:])
+	return front
 }
 
 func encodeBytes(prefix IDPrefix, b *[16]byte) string {

@@ -10,13 +10,29 @@ import (
 )
 
 func TestIDsSortByTheirTime(t *testing.T) {
-	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	at := time.Now().Add(-time.Hour)
 	early, late := messaging.NewID(messaging.MessagePrefix, at), messaging.NewID(messaging.MessagePrefix, at.Add(time.Millisecond))
 	if early >= late {
 		t.Errorf("%s is not before %s", early, late)
 	}
 	if !messaging.ValidID(messaging.MessagePrefix, early) {
 		t.Errorf("%s is not valid", early)
+	}
+}
+
+// Two instances made within a millisecond, or two messages heard within one, are
+// listed in their order. An id of an earlier time, as a bound is, keeps that time.
+func TestIDsOfTheLatestMillisecondRise(t *testing.T) {
+	now, last := time.Now(), ""
+	for n := range 1000 {
+		id := messaging.NewID(messaging.MessagePrefix, now)
+		if id <= last {
+			t.Fatalf("id %d is %s, behind %s", n, id, last)
+		}
+		last = id
+	}
+	if early := messaging.NewID(messaging.MessagePrefix, now.Add(-time.Millisecond)); early[:14] >= last[:14] {
+		t.Errorf("%s has not the time before %s", early, last)
 	}
 }
 
