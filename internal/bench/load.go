@@ -13,9 +13,10 @@ import (
 
 // result is what a load measured.
 type result struct {
-	latencies []time.Duration // sorted
+	latencies []time.Duration
 	elapsed   time.Duration
 	cpu       time.Duration
+	answered  int // for the CPU time: also those that no window was open for
 }
 
 // sample turns it into figures.
@@ -24,9 +25,10 @@ func (r result) sample() (sample, error) {
 	if n == 0 {
 		return nil, errors.New("not one request was answered while it was measured")
 	}
+	slices.Sort(r.latencies)
 	return sample{
 		rate: n / r.elapsed.Seconds(), p50: milliseconds(percentile(r.latencies, 0.50)),
-		p99: milliseconds(percentile(r.latencies, 0.99)), cpu: float64(r.cpu) / float64(time.Microsecond) / n,
+		p99: milliseconds(percentile(r.latencies, 0.99)), cpu: float64(r.cpu) / float64(time.Microsecond) / float64(r.answered),
 	}, nil
 }
 
@@ -35,36 +37,11 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 // window is the time in which answers count.
 type window struct{ from, until time.Time }
 
-// windowOf begins after the warm-up.
-func (b *bench) window() window {
-	from := time.Now().Add(b.o.warm)
-	return window{from: from, until: from.Add(b.o.measure)}
-}
+// window begins after the warm-up.
+func (b *bench) window() window { return windowFrom(time.Now().Add(b.o.warm), b.o.measure) }
 
-// timed measures a server after a warm-up, while every connection asks for as
-// much as it can get.
-func (b *bench) timed(ctx context.Context, variant string, p *process, t *target) (_ sample, err error) {
-	stop, err := b.profile(ctx, p.pid, variant)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	w := b.window()
-	group, ctx := errgroup.WithContext(ctx)
-	var r result
-	group.Go(func() (err error) {
-		r.cpu, err = p.meter.during(ctx, w)
-		return err
-	})
-	group.Go(func() (err error) {
-		r.latencies, err = hammer(ctx, t, b.o.conns, w, 0)
-		return err
-	})
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	r.elapsed = w.until.Sub(w.from)
-	return r.sample()
+func windowFrom(from time.Time, length time.Duration) window {
+	return window{from: from, until: from.Add(length)}
 }
 
 // during reads a meter when the window opens and when it closes.
@@ -84,25 +61,13 @@ func (m meter) during(ctx context.Context, w window) (time.Duration, error) {
 }
 
 // hammer sends requests on conns connections until the window closes, and
-// returns the latencies of those that began and ended inside it, sorted. A
-// pace above zero is the time between the requests of one connection.
+// returns the latencies of those that began and ended inside it, sorted.
 func hammer(ctx context.Context, t *target, conns int, w window, pace time.Duration) ([]time.Duration, error) {
-	client := t.client(conns)
-	defer client.CloseIdleConnections()
-	lists := make([][]time.Duration, conns)
-	group, ctx := errgroup.WithContext(ctx)
-	for n := range conns {
-		group.Go(func() (err error) {
-			lists[n], err = t.worker(client, n, conns).until(ctx, w, pace)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	all := slices.Concat(lists...)
+	c := newCrew(&process{}, t, conns)
+	defer c.leave()
+	all, err := c.hammer(ctx, w, pace)
 	slices.Sort(all)
-	return all, nil
+	return all, err
 }
 
 // until sends requests until the window closes.

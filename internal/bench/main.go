@@ -8,7 +8,8 @@
 // busy one. So nearly every figure is a ratio inside one round: the variants
 // take turns, each in a fresh process, and what is printed is the median of the
 // rounds' ratios. The yardstick R is a plain Fiber server (raw.go) under the
-// same load. It needs Linux, for CPU time is read from /proc.
+// same load, in the same seconds (beside.go). It needs Linux, for CPU time is
+// read from /proc.
 package main
 
 import (

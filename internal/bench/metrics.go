@@ -31,7 +31,18 @@ const (
 	hitNanos      quantity = "hit ns"
 	hitAllocs     quantity = "hit allocs"
 	megabytes     quantity = "MB"
+
+	// Of R, which took turns with the variant.
+	rawRate quantity = "R per second"
+	rawP50  quantity = "R p50 ms"
+	rawP99  quantity = "R p99 ms"
+	rawCPU  quantity = "R CPU µs"
 )
+
+// yardsticks are the figures of R by those of a variant beside it.
+func yardsticks() map[quantity]quantity {
+	return map[quantity]quantity{rate: rawRate, p50: rawP50, p99: rawP99, cpu: rawCPU}
+}
 
 // sample is what one variant measured in one round.
 type sample map[quantity]float64
@@ -144,7 +155,7 @@ func metrics() []metric {
 		{section: sectionAuth, name: "allocations of a hit", of: figure{variantMicro, hitAllocs}, must: 1, aim: 1},
 		{
 			section: sectionNoop, name: "authenticated no-op ÷ R",
-			of: figure{variantNoop, rate}, by: &figure{variantRaw, rate}, must: 0.80, aim: 0.95, more: true,
+			of: figure{variantNoop, rate}, by: &figure{variantNoop, rawRate}, must: 0.80, aim: 0.95, more: true,
 		},
 	}
 	for _, engine := range []string{sqlite, postgres} {
@@ -172,10 +183,10 @@ func metrics() []metric {
 func engineMetrics(engine string) []metric {
 	accept, life, many := acceptOn(engine), lifecycleOn(engine), thousandOn(engine)
 	all := []metric{
-		{section: sectionAccepts, name: "durable accepts ÷ R", of: figure{accept, rate}, by: &figure{variantRaw, rate}, must: 0.25, aim: 0.40, more: true},
-		{section: sectionAccepts, name: "CPU per accept ÷ CPU of R", of: figure{accept, cpu}, by: &figure{variantRaw, cpu}, must: 4.5, aim: 2.8},
-		{section: sectionAccepts, name: "p99 of accepts ÷ p99 of R", of: figure{accept, p99}, by: &figure{variantRaw, p99}, must: 6, aim: 3},
-		{section: sectionAccepts, name: "p50 of accepts ÷ p50 of R", of: figure{accept, p50}, by: &figure{variantRaw, p50}},
+		{section: sectionAccepts, name: "durable accepts ÷ R", of: figure{accept, rate}, by: &figure{accept, rawRate}, must: 0.25, aim: 0.40, more: true},
+		{section: sectionAccepts, name: "CPU per accept ÷ CPU of R", of: figure{accept, cpu}, by: &figure{accept, rawCPU}, must: 4.5, aim: 2.8},
+		{section: sectionAccepts, name: "p99 of accepts ÷ p99 of R", of: figure{accept, p99}, by: &figure{accept, rawP99}, must: 6, aim: 3},
+		{section: sectionAccepts, name: "p50 of accepts ÷ p50 of R", of: figure{accept, p50}, by: &figure{accept, rawP50}},
 		{section: sectionLifecycle, name: "life cycle to read ÷ accepts alone", of: figure{life, rate}, by: &figure{accept, rate}, must: 0.40, aim: 0.65, more: true},
 		{section: sectionInstances, name: "1,000 instances ÷ 1, life cycle", of: figure{many, rate}, by: &figure{life, rate}, must: 0.80, aim: 0.95, more: true},
 	}
@@ -273,23 +284,40 @@ type absolute struct {
 	values  map[quantity]summary
 }
 
-// absolutes returns the medians of every variant, in the order of the turns.
+// absolutes returns the medians of every variant, in the order of the turns, and
+// those of R behind the variant that it took turns with.
 func (b *bench) absolutes(rounds []round) []absolute {
 	var all []absolute
 	for _, v := range b.variants() {
-		values := make(map[quantity][]float64)
-		for _, r := range rounds {
-			for what, number := range r[v.name] {
-				values[what] = append(values[what], number)
+		values := medians(rounds, v.name)
+		if len(values) == 0 {
+			continue
+		}
+		all = append(all, absolute{variant: v.name, values: values})
+		raw := absolute{variant: "R beside it", values: make(map[quantity]summary)}
+		for what, ofRaw := range yardsticks() {
+			if s, ok := values[ofRaw]; ok {
+				raw.values[what] = s
 			}
 		}
-		a := absolute{variant: v.name, values: make(map[quantity]summary)}
-		for what, numbers := range values {
-			a.values[what], _ = summarize(numbers)
+		if len(raw.values) > 0 {
+			all = append(all, raw)
 		}
-		if len(values) > 0 {
-			all = append(all, a)
+	}
+	return all
+}
+
+// medians are those of one variant's figures.
+func medians(rounds []round, variant string) map[quantity]summary {
+	values := make(map[quantity][]float64)
+	for _, r := range rounds {
+		for what, number := range r[variant] {
+			values[what] = append(values[what], number)
 		}
+	}
+	all := make(map[quantity]summary)
+	for what, numbers := range values {
+		all[what], _ = summarize(numbers)
 	}
 	return all
 }

@@ -10,12 +10,12 @@ import (
 // TestRatiosAreOfOneRound: a slow minute of the machine slows a variant and
 // its yardstick, and must not change their ratio.
 func TestRatiosAreOfOneRound(t *testing.T) {
-	m := metric{name: "accepts", of: figure{"accept", rate}, by: &figure{variantRaw, rate}, must: 0.25, aim: 0.4, more: true}
+	m := metric{name: "accepts", of: figure{"accept", rate}, by: &figure{"accept", rawRate}, must: 0.25, aim: 0.4, more: true}
 	rounds := []round{
-		{"accept": {rate: 20_000}, variantRaw: {rate: 50_000}},
-		{"accept": {rate: 2_000}, variantRaw: {rate: 5_000}},
-		{variantRaw: {rate: 50_000}}, // no accept: the round is left out
-		{"accept": {rate: 1}, variantRaw: {rate: 0}},
+		{"accept": {rate: 20_000, rawRate: 50_000}},
+		{"accept": {rate: 2_000, rawRate: 5_000}},
+		{"accept": {rawRate: 50_000}}, // no rate: the round is left out
+		{"accept": {rate: 1, rawRate: 0}},
 	}
 	rows := evaluate([]metric{m, {name: "absent", of: figure{"other", rate}}}, rounds)
 	if got := rows[0].summary; got != (summary{0.4, 0.4, 0.4}) || !rows[0].known {
@@ -75,7 +75,7 @@ func TestSectionsRunOnlyWhatTheyNeed(t *testing.T) {
 		want []string
 	}{
 		{options{only: []string{sectionStartup}, engines: []string{sqlite}}, []string{variantStart, variantFirstRun}},
-		{options{only: []string{sectionAccepts}, engines: []string{sqlite}}, []string{variantRaw, acceptOn(sqlite)}},
+		{options{only: []string{sectionAccepts}, engines: []string{sqlite}}, []string{acceptOn(sqlite)}},
 		{
 			options{only: []string{sectionLifecycle, sectionInstances}, engines: []string{postgres}},
 			[]string{acceptOn(postgres), lifecycleOn(postgres), thousandOn(postgres)},

@@ -200,7 +200,7 @@ func (b *bench) noop(ctx context.Context) (sample, error) {
 	}
 	defer p.end()
 	t := &target{address: p.address, paths: []string{"/v1/me"}, tokens: []string{p.home.token}, want: http.StatusOK}
-	return b.timed(ctx, variantNoop, p.process, t)
+	return b.beside(ctx, variantNoop, p.process, t)
 }
 
 // accepts measures how fast messages are taken while none is sent: their
@@ -211,7 +211,7 @@ func (b *bench) accepts(ctx context.Context, engine string) (sample, error) {
 		return nil, err
 	}
 	defer p.end()
-	return b.timed(ctx, acceptOn(engine), p.process, p.target(theInstance))
+	return b.beside(ctx, acceptOn(engine), p.process, p.target(theInstance))
 }
 
 // start measures how long an installation takes to its first accepted message.

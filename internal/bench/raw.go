@@ -68,13 +68,7 @@ func (b *bench) startRaw(ctx context.Context) (*process, error) {
 	return p, nil
 }
 
-// raw measures the yardstick.
-func (b *bench) raw(ctx context.Context) (sample, error) {
-	server, err := b.startRaw(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer server.stop()
-	t := &target{address: server.address, paths: []string{rawPath}, post: true, want: http.StatusOK}
-	return b.timed(ctx, variantRaw, server, t)
+// rawTarget is the load of R.
+func rawTarget(address string) *target {
+	return &target{address: address, paths: []string{rawPath}, post: true, want: http.StatusOK}
 }

@@ -46,6 +46,7 @@ type worker struct {
 	bearers  []string
 	turn     int // of its next request, among all workers' requests
 	step     int
+	answered int
 }
 
 // worker returns the n-th of several callers. Together they take the paths in
@@ -88,6 +89,7 @@ func (w *worker) shoot() error {
 	if got := w.response.StatusCode(); got != w.target.want {
 		return fmt.Errorf("%w: %d instead of %d: %.300s", errStatus, got, w.target.want, w.response.Body())
 	}
+	w.answered++
 	return nil
 }
 

@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// The variants that are of no engine in particular. R and the no-op need no
-// database worth the name; the others run on SQLite, which everybody has.
+// The variants that are of no engine in particular. The no-op needs no database
+// worth the name; the others run on SQLite, which everybody has.
 const (
-	variantRaw      = "R"
 	variantNoop     = "no-op"
 	variantStart    = "start"
 	variantFirstRun = "first run"
@@ -61,7 +60,7 @@ type variant struct {
 
 // variants lists them in the order of their turns.
 func (b *bench) variants() []variant {
-	all := []variant{{name: variantRaw, run: b.raw}, {name: variantNoop, run: b.noop}}
+	all := []variant{{name: variantNoop, run: b.noop}}
 	for _, engine := range []string{sqlite, postgres} {
 		all = append(all, []variant{
 			{name: acceptOn(engine), run: func(ctx context.Context) (sample, error) { return b.accepts(ctx, engine) }},
