@@ -91,7 +91,7 @@ func writeAcceptances(ctx context.Context, b *batchConn, insert *rows, winners [
 		m, sequence := &a.message, strconv.FormatInt(events.sequence(a.event), 10)
 		messages = m.args(messages, a.position, sequence)
 		b.left = append(b.left, left{m.ID, known{
-			tenancyKey{m.WorkspaceID, string(m.Environment)}, m.InstanceID, m.BulkID, a.position, m.State, sequence,
+			tenancyKey{m.WorkspaceID, string(m.Environment)}, m.InstanceID, m.BulkID, int64(m.Priority), a.position, m.State, sequence,
 		}})
 	}
 	if err := b.write(ctx, insert, messages); err != nil {

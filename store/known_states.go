@@ -28,7 +28,8 @@ type known struct {
 
 	instance  string
 	bulk      string // empty: it is of none
-	position  int64  // in the outbox
+	priority  int64  // in the outbox, as position
+	position  int64
 	state     messaging.State
 	sequences string // of its events
 }

@@ -19,8 +19,8 @@ const nodeBits = 10
 
 // nextPosition draws a place in the outbox: the time in microseconds, made
 // rising within the process, and the process's own bits. Two processes that
-// draw the same place all the same meet at the primary key, and the later one
-// draws again. It is called by the committer alone.
+// draw the same place for one lane all the same meet at the primary key, and the
+// later one draws again. It is called by the committer alone.
 func (s *Store) nextPosition() int64 {
 	s.position = max(s.position+1, time.Now().UnixMicro())
 	return s.position<<nodeBits | s.node

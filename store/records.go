@@ -89,7 +89,8 @@ type recorded struct {
 	id          string
 	instance    string // empty: there is no such message
 	bulk        string // empty: it is of none
-	position    int64  // in the outbox
+	priority    int64  // in the outbox, as position
+	position    int64
 	state       messaging.State
 	sequences   string                  // of the events before this batch
 	events      []int                   // of this batch, by index in the log
@@ -111,7 +112,7 @@ func (r *recording) note(c messaging.StatusChange) {
 // keys drives a look-up of each by the primary key, on both engines; an IN list
 // made PostgreSQL read the whole tenancy.
 var selectStates = &rows{
-	head:    `SELECT m.id, m.instance_id, m.bulk_id, m.position, m.events, ` + stateColumns + ` FROM `,
+	head:    `SELECT m.id, m.instance_id, m.bulk_id, m.priority, m.position, m.events, ` + stateColumns + ` FROM `,
 	form:    asTable,
 	columns: []kind{text.of(byWorld), text.of(byWorld), text},
 	tail: ` CROSS JOIN messages m
@@ -131,7 +132,8 @@ func (r *recording) load(ctx context.Context) error {
 			keys = append(keys, &m.workspace, (*string)(&m.environment), &m.id)
 			continue
 		}
-		m.instance, m.bulk, m.position, m.sequences, m.state = k.instance, k.bulk, k.position, k.sequences, k.state
+		m.instance, m.bulk, m.priority, m.position = k.instance, k.bulk, k.priority, k.position
+		m.sequences, m.state = k.sequences, k.state
 		r.bulks.want(m.bulk)
 	}
 	return r.b.each(selectStates, keys, func(text string, _ int, args []any) error {
@@ -143,12 +145,13 @@ func (r *recording) load(ctx context.Context) error {
 			var id string
 			var place recorded
 			var row stateRow
-			if err := found.Scan(&id, &place.instance, &place.bulk, &place.position, &place.sequences, &row.Status, &row.ErrorCode, &row.ErrorMessage,
+			if err := found.Scan(&id, &place.instance, &place.bulk, &place.priority, &place.position, &place.sequences, &row.Status, &row.ErrorCode, &row.ErrorMessage,
 				&row.Attempts, &row.SentAt, &row.DeliveredAt, &row.ReadAt, &row.PlayedAt, &row.FailedAt); err != nil {
 				return errorsJoinClose(err, found)
 			}
 			m := r.messages[id]
-			m.instance, m.bulk, m.position, m.sequences, m.state = place.instance, place.bulk, place.position, place.sequences, row.state()
+			m.instance, m.bulk, m.priority, m.position = place.instance, place.bulk, place.priority, place.position
+			m.sequences, m.state = place.sequences, row.state()
 			r.bulks.want(m.bulk)
 		}
 		return errorsJoinClose(found.Err(), found)
@@ -234,12 +237,23 @@ var (
 		exact: true,
 	}
 	updateOutbox = &rows{
-		head:    `UPDATE outbox SET due_at = v.column2, attempts = v.column3, parked = (v.column4 = 1) FROM `,
+		head:    `UPDATE outbox SET due_at = v.column4, attempts = v.column5, parked = (v.column6 = 1) FROM `,
 		form:    asTable,
-		columns: repeat(number, 4),
-		tail:    ` WHERE outbox.position = v.column1`,
+		columns: append(outboxKey, repeat(number, 3)...),
+		tail:    ` WHERE outbox.instance_id = v.column1 AND outbox.priority = v.column2 AND outbox.position = v.column3`,
 	}
-	deleteOutbox = &rows{head: `DELETE FROM outbox WHERE position IN `, form: asList, columns: repeat(number, 1)}
+	deleteOutbox = &rows{
+		head: `DELETE FROM outbox
+			WHERE (instance_id, priority, position) IN -- only: sqlite
+			USING -- only: postgres
+			`,
+		form:    asKeys,
+		columns: outboxKey,
+		tail: `
+			WHERE outbox.instance_id = v.column1 AND outbox.priority = v.column2 AND outbox.position = v.column3 -- only: postgres
+			`,
+	}
+	outboxKey = []kind{text.of(byInstance), number.of(byCaller), number}
 )
 
 // save writes the states that changed and mends the outbox.
@@ -251,7 +265,7 @@ func (r *recording) save(ctx context.Context) error {
 			after := m.allSequences(r.events)
 			states = append(stateArgs(states, &m.state), after, &m.sequences)
 			r.b.left = append(r.b.left, left{m.id, known{
-				tenancyKey{m.workspace, string(m.environment)}, m.instance, m.bulk, m.position, m.state, after,
+				tenancyKey{m.workspace, string(m.environment)}, m.instance, m.bulk, m.priority, m.position, m.state, after,
 			}})
 		}
 		if m.moved != nil {
@@ -259,10 +273,10 @@ func (r *recording) save(ctx context.Context) error {
 			if m.moved.Parked {
 				parked = 1
 			}
-			moved = append(moved, m.position, micros(m.moved.Due), int64(m.state.Attempts), parked)
+			moved = append(moved, &m.instance, m.priority, m.position, micros(m.moved.Due), int64(m.state.Attempts), parked)
 		}
 		if m.gone {
-			gone = append(gone, m.position)
+			gone = append(gone, &m.instance, m.priority, m.position)
 		}
 	}
 	for _, w := range []struct {

@@ -33,6 +33,9 @@ const (
 	asTable
 	// asList: the right side of an IN, for rows of one column.
 	asList
+	// asKeys: the right side of an IN on SQLite, a table like asTable on PostgreSQL,
+	// which joins keys of several columns for less than it compares lists of them.
+	asKeys
 )
 
 // kind is what a column holds, and which rows hold the same in it.
@@ -249,6 +252,8 @@ func (e engine) text(r *rows, n int, alike likeness) string {
 		values = "(VALUES " + values + ") v"
 	case asList:
 		values = "(" + values + ")"
+	case asKeys:
+		values = "(VALUES " + values + ")"
 	}
 	return r.head + values + r.tail
 }
@@ -266,7 +271,7 @@ func (r *rows) unnest(behind int, alike likeness) string {
 		}
 	}
 	switch r.form {
-	case asTable:
+	case asTable, asKeys:
 		return "unnest(" + strings.Join(params, ", ") + ") v (" + strings.Join(names, ", ") + ")"
 	case asList:
 		return "(SELECT " + selected[0] + ")"

@@ -41,8 +41,8 @@ var (
 
 	clearOutbox = clearing{
 		owners: testInstancesWith + `outbox o WHERE o.instance_id = i.id)`,
-		clear: `DELETE FROM outbox WHERE position IN (
-			SELECT position FROM outbox WHERE instance_id = $1 ORDER BY priority, position LIMIT $2)`,
+		clear: `DELETE FROM outbox WHERE (instance_id, priority, position) IN (
+			SELECT instance_id, priority, position FROM outbox WHERE instance_id = $1 ORDER BY priority, position LIMIT $2)`,
 	}
 	clearCarriages = clearing{
 		owners: testInstancesWith + `sandbox_carriages c WHERE c.instance_id = i.id)`,

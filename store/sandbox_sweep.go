@@ -154,7 +154,8 @@ const (
 	// world's clock has run ahead. Those of a bulk go after it.
 	sweepMessages = `DELETE FROM messages` + ofTestWorld + ` AND id > $2 AND id <= $3
 		AND (position = 0 AND created_at < $4 OR position > 0 AND position < $5 AND (send_at < $4 OR send_at > $6))
-		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.position = messages.position)
+		AND NOT EXISTS (SELECT 1 FROM outbox o
+			WHERE o.instance_id = messages.instance_id AND o.priority = messages.priority AND o.position = messages.position)
 		AND NOT EXISTS (SELECT 1 FROM sandbox_owed w WHERE w.id = messages.instance_id || '/' || messages.wa_message_id)
 		AND NOT EXISTS (SELECT 1 FROM bulks k WHERE k.id = messages.bulk_id)`
 )
