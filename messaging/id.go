@@ -37,22 +37,31 @@ const crockford = "0123456789abcdefghjkmnpqrstvwxyz"
 const ulidLen = 26
 
 // NewID draws an id: the prefix and a ULID of the given time, so that ids sort
-// by creation. Within the latest millisecond drawn so far each is above the one
-// before; an id of an earlier time is random below its milliseconds.
-// (github.com/ulid/spec, Monotonicity)
+// by creation. Those of the machine's present rise within a millisecond too; one of
+// an earlier or later time, as a clock of the sandbox may tell, is random below its
+// milliseconds. (github.com/ulid/spec, Monotonicity)
 func NewID(prefix IDPrefix, at time.Time) string {
-	latest.mu.Lock()
-	defer latest.mu.Unlock()
-	if latest.precedes(at) {
-		return latest.next(prefix, at)
+	if id, ok := presentID(prefix, at); ok {
+		return id
 	}
 	var b [16]byte
 	rand.Read(b[6:])
 	return encodeULID(prefix, at, &b)
 }
 
-// latest is the source of NewID.
-var latest IDSource
+// present is the source of ids of the machine's present.
+var present IDSource
+
+// presentID draws an id of the latest millisecond drawn so far, or of one between
+// that and the present; false when at is no such time.
+func presentID(prefix IDPrefix, at time.Time) (string, bool) {
+	present.mu.Lock()
+	defer present.mu.Unlock()
+	if !present.precedes(at) || at.After(time.Now()) {
+		return "", false
+	}
+	return present.next(prefix, at), true
+}
 
 // IDSource draws ids that rise with every draw, so that a list by id is a list
 // by age also within a millisecond and whatever the clock does. The zero value

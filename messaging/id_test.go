@@ -21,8 +21,10 @@ func TestIDsSortByTheirTime(t *testing.T) {
 }
 
 // Two instances made within a millisecond, or two messages heard within one, are
-// listed in their order. An id of an earlier time, as a bound is, keeps that time.
+// listed in their order, whatever a clock of the sandbox says meanwhile. An id of
+// another time, as a bound is, keeps that time.
 func TestIDsOfTheLatestMillisecondRise(t *testing.T) {
+	tomorrow := messaging.NewID(messaging.MessagePrefix, time.Now().Add(24*time.Hour))
 	now, last := time.Now(), ""
 	for n := range 1000 {
 		id := messaging.NewID(messaging.MessagePrefix, now)
@@ -33,6 +35,9 @@ func TestIDsOfTheLatestMillisecondRise(t *testing.T) {
 	}
 	if early := messaging.NewID(messaging.MessagePrefix, now.Add(-time.Millisecond)); early[:14] >= last[:14] {
 		t.Errorf("%s has not the time before %s", early, last)
+	}
+	if tomorrow[:14] <= last[:14] {
+		t.Errorf("%s has not the time behind %s", tomorrow, last)
 	}
 }
 

@@ -1,6 +1,7 @@
 -- +goose Up
 -- A lane reads its rows by this key, and nobody reads one by its position alone: one index in place of two, and on SQLite one tree
--- for the table and both. Two processes that draw the same place no longer meet, and need not: it orders the rows of a lane.
+-- for the table and both. Places of different lanes may be the same; one lane's are not.
+LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE; -- only: postgres
 CREATE TABLE outbox_by_lane (
     instance_id TEXT NOT NULL,
     priority SMALLINT NOT NULL,
@@ -23,6 +24,7 @@ DROP TABLE outbox;
 ALTER TABLE outbox_by_lane RENAME TO outbox;
 
 -- +goose Down
+LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE; -- only: postgres
 CREATE TABLE outbox_by_place (
     position INTEGER PRIMARY KEY, -- only: sqlite
     position BIGINT PRIMARY KEY, -- only: postgres

@@ -177,7 +177,7 @@ func (r *recording) join(row *writtenRow) *recorded {
 	}
 	m := &recorded{
 		workspace: row.WorkspaceID, environment: messaging.Environment(row.Environment), id: row.ID, instance: row.InstanceID,
-		bulk: row.BulkID, position: row.Position, state: row.state(), sequences: row.Events,
+		bulk: row.BulkID, priority: int64(row.Priority), position: row.Position, state: row.state(), sequences: row.Events,
 	}
 	r.messages[m.id] = m
 	r.order = append(r.order, m)

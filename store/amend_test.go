@@ -203,6 +203,26 @@ func TestARevokeOnOurOwnPhoneMeetsReceipts(t *testing.T) {
 	})
 }
 
+// What becomes of a message while it waits must not hide its place from what is
+// recorded next: the row of the outbox would stay, and be sent again.
+func TestAMessageThatIsRevokedWhileItWaitsLeavesTheOutboxOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		tenancy := messaging.NewTenancy(storetest.Workspace(t, s, "w").Workspace(), messaging.Live, messaging.AllInstances())
+		m := storetest.Message(storetest.Instance(t, s, tenancy, "one"), "5511912345678", "oops")
+		accept(t, s, &m)
+		at := m.CreatedAt.Add(time.Second)
+		own := revoke(m, at)
+		own.Author = messaging.Address{}
+		report(t, s, own)
+		report(t, s, messaging.StatusChange{
+			WorkspaceID: m.WorkspaceID, Environment: m.Environment, MessageID: m.ID, Status: messaging.StatusSent, At: at,
+		})
+		if lanes, err := s.Lanes(t.Context()); err != nil || len(lanes) != 0 {
+			t.Errorf("still in the outbox: %v, %v", lanes, err)
+		}
+	})
+}
+
 // Whoever answers a message may name it by the id that WhatsApp knows.
 func TestAMessageIsFoundByItsWhatsAppIDWithinItsInstance(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {

@@ -54,24 +54,7 @@ func TestWhatIsAskedOfBulksIsFoundByAnIndex(t *testing.T) {
 // What the committer asks is planned once, perhaps while there is nothing, and
 // PostgreSQL may keep that plan.
 func TestPlansOfTurnsAreGoodEverAfter(t *testing.T) {
-	s, err := Open(t.Context(), Options{DataDir: t.TempDir(), DatabaseURL: testpg.Database(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := s.w.Connx(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	for _, setting := range append(s.engine.session, "SET plan_cache_mode = force_generic_plan") {
-		if _, err := conn.ExecContext(t.Context(), setting); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s, conn := genericPlans(t)
 	for _, when := range []string{"empty", "full"} {
 		if when == "full" {
 			fillBulks(t, s)
@@ -96,6 +79,49 @@ func TestPlansOfTurnsAreGoodEverAfter(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A message's row of the outbox is found by its key, by plans of the first start
+// and by those that know how many there are.
+func TestPlansOfTheOutboxAskForItsKey(t *testing.T) {
+	s, conn := genericPlans(t)
+	key := regexp.MustCompile(`Index Cond: \(\(instance_id = v\.column1\) AND \(priority = v\.column2\) AND \("position" = v\.column3\)\)`)
+	for _, when := range []string{"new", "counted"} {
+		if when == "counted" {
+			fillBulks(t, s)
+			fillTestWorld(t, s)
+		}
+		for name, statement := range map[string]*rows{"moved": updateOutbox, "sent": deleteOutbox} {
+			if plan := genericPlan(t, s, conn, name+"_"+when, statement); !key.MatchString(plan) {
+				t.Errorf("%s, %s: the key is not asked for:\n%s", when, name, plan)
+			}
+		}
+	}
+}
+
+// genericPlans opens a database of PostgreSQL, and a connection that plans as the
+// committer's does once it knows a statement.
+func genericPlans(t *testing.T) (*Store, *sqlx.Conn) {
+	t.Helper()
+	s, err := Open(t.Context(), Options{DataDir: t.TempDir(), DatabaseURL: testpg.Database(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := s.w.Connx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	for _, setting := range append(s.engine.session, "SET plan_cache_mode = force_generic_plan") {
+		if _, err := conn.ExecContext(t.Context(), setting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s, conn
 }
 
 func genericPlan(t *testing.T, s *Store, conn *sqlx.Conn, name string, r *rows) string {

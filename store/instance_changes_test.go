@@ -1,18 +1,14 @@
 package store_test
 
 import (
-	"database/sql"
 	"errors"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/pressly/goose/v3"
 
 	"portaria/instances"
 	"portaria/messaging"
-	"portaria/migrations"
 	"portaria/store"
 	"portaria/store/storetest"
 )
@@ -216,23 +212,7 @@ func TestInstancesOfTheFirstSchemaAreLinked(t *testing.T) {
 		VALUES ('w', $1, $2, $2, 'sandbox', 'connected', $3, '', 1, 0, $4, '', '{}', '{}', 1)`
 	for _, engine := range storetest.Engines {
 		t.Run(engine, func(t *testing.T) {
-			o := storetest.Empty(t, engine)
-			name, dsn, dialect := "postgres", o.DatabaseURL, goose.DialectPostgres
-			if engine == "sqlite" {
-				name, dsn, dialect = "sqlite", filepath.Join(o.DataDir, "portaria.db"), goose.DialectSQLite3
-			}
-			db, err := sql.Open(name, dsn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			p, err := goose.NewProvider(dialect, db, migrations.For(engine))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := p.UpTo(t.Context(), 1); err != nil {
-				t.Fatal(err)
-			}
+			o, db, p := older(t, engine, 1)
 			must := func(q string, args ...any) {
 				t.Helper()
 				if _, err := db.ExecContext(t.Context(), q, args...); err != nil {
