@@ -178,17 +178,24 @@ func TestAnUnknownNumberIsNotAnybodys(t *testing.T) {
 	}
 }
 
+// waitingAndRevoked is a live message in the outbox, and the record that its sender
+// deletes it on another device.
+func waitingAndRevoked(t *testing.T, s *store.Store) (messaging.Tenancy, messaging.Message, messaging.MessageRevoke) {
+	t.Helper()
+	tenancy := messaging.NewTenancy(storetest.Workspace(t, s, "w").Workspace(), messaging.Live, messaging.AllInstances())
+	m := storetest.Message(storetest.Instance(t, s, tenancy, "one"), "5511912345678", "oops")
+	accept(t, s, &m)
+	own := revoke(m, m.CreatedAt.Add(time.Second))
+	own.Author = messaging.Address{}
+	return tenancy, m, own
+}
+
 // A message of ours can be deleted on the phone itself while its receipts still
 // come, even in one batch with them.
 func TestARevokeOnOurOwnPhoneMeetsReceipts(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		tenancy := messaging.NewTenancy(storetest.Workspace(t, s, "w").Workspace(), messaging.Live, messaging.AllInstances())
-		m := storetest.Message(storetest.Instance(t, s, tenancy, "one"), "5511912345678", "oops")
-		accept(t, s, &m)
-		at := m.CreatedAt.Add(time.Second)
-		own := revoke(m, at)
-		own.Author = messaging.Address{}
-		status := messaging.StatusChange{WorkspaceID: m.WorkspaceID, Environment: m.Environment, MessageID: m.ID, Status: messaging.StatusSent, At: at}
+		tenancy, m, own := waitingAndRevoked(t, s)
+		status := messaging.StatusChange{WorkspaceID: m.WorkspaceID, Environment: m.Environment, MessageID: m.ID, Status: messaging.StatusSent, At: own.At}
 		report(t, s, status, own)
 		status.Status = messaging.StatusDelivered
 		report(t, s, own, status)
@@ -197,7 +204,7 @@ func TestARevokeOnOurOwnPhoneMeetsReceipts(t *testing.T) {
 			t.Error(diff)
 		}
 		got, err := s.Message(t.Context(), tenancy, m.ID)
-		if err != nil || got.RevokedAt != at || got.Status != messaging.StatusDelivered {
+		if err != nil || got.RevokedAt != own.At || got.Status != messaging.StatusDelivered {
 			t.Errorf("revoked %v, %s, %v", got.RevokedAt, got.Status, err)
 		}
 	})
@@ -207,15 +214,10 @@ func TestARevokeOnOurOwnPhoneMeetsReceipts(t *testing.T) {
 // recorded next: the row of the outbox would stay, and be sent again.
 func TestAMessageThatIsRevokedWhileItWaitsLeavesTheOutboxOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		tenancy := messaging.NewTenancy(storetest.Workspace(t, s, "w").Workspace(), messaging.Live, messaging.AllInstances())
-		m := storetest.Message(storetest.Instance(t, s, tenancy, "one"), "5511912345678", "oops")
-		accept(t, s, &m)
-		at := m.CreatedAt.Add(time.Second)
-		own := revoke(m, at)
-		own.Author = messaging.Address{}
+		_, m, own := waitingAndRevoked(t, s)
 		report(t, s, own)
 		report(t, s, messaging.StatusChange{
-			WorkspaceID: m.WorkspaceID, Environment: m.Environment, MessageID: m.ID, Status: messaging.StatusSent, At: at,
+			WorkspaceID: m.WorkspaceID, Environment: m.Environment, MessageID: m.ID, Status: messaging.StatusSent, At: own.At,
 		})
 		if lanes, err := s.Lanes(t.Context()); err != nil || len(lanes) != 0 {
 			t.Errorf("still in the outbox: %v, %v", lanes, err)
