@@ -9,34 +9,41 @@ import (
 
 // idle waits until nothing of a test world is in hand.
 func (a *app) idle(ctx context.Context, workspace string) error {
-	rooms := append(a.idleSinks(), a.bulks.Idle, a.outbox.Idle, a.sandbox.Idle, a.manager.Idle)
+	rooms := append([]room{a.manager.Idle, a.bulks.Idle, a.outbox.Idle, a.sandbox.Idle}, a.idleSinks()...)
 	return allIdle(ctx, workspace, rooms, func() int64 { return a.pulse.of(workspace) })
 }
 
 // idleInstance waits until nothing of a test instance that is in a run is in hand.
 // What its webhooks and streams are told is not waited for.
 func (a *app) idleInstance(ctx context.Context, id string) error {
-	rooms := []func(context.Context, string) error{a.outbox.IdleLane, a.sandbox.Idle, a.manager.Idle}
+	rooms := []room{a.manager.Idle, a.outbox.IdleLane, a.sandbox.Idle}
 	return allIdle(ctx, id, rooms, func() int64 { return a.runs.Heard(id) })
 }
 
+// room waits until a part of the house has nothing in hand for a world, or for an
+// instance.
+type room = func(ctx context.Context, id string) error
+
 // allIdle waits until all rooms are idle. What one room does may give another work,
 // and that one the first again, so all must be found quiet in one look during which
-// nothing has happened: they give each other work by what they record.
-func allIdle(ctx context.Context, id string, rooms []func(context.Context, string) error, happened func() int64) error {
+// nothing has happened. Rooms give each other work by what they record, which is
+// counted, but for some that do it in silence: the manager wakes bulks and lanes
+// when a channel is open, bulks feed lanes, and lanes give what they send to the
+// sandbox. These stand in this order, so that no work passes behind the look.
+func allIdle(ctx context.Context, id string, rooms []room, happened func() int64) error {
 	look, noWait := context.WithCancel(ctx)
 	noWait()
 	for {
 		before := happened()
 		quiet := true
-		for _, room := range rooms {
-			quiet = room(look, id) == nil && quiet
+		for _, waits := range rooms {
+			quiet = waits(look, id) == nil && quiet
 		}
 		if quiet && happened() == before {
 			return nil
 		}
-		for _, room := range rooms {
-			if err := room(ctx, id); err != nil {
+		for _, waits := range rooms {
+			if err := waits(ctx, id); err != nil {
 				return err
 			}
 		}

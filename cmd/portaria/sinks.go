@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -96,7 +95,7 @@ func (a *app) tell(committed store.Committed) {
 }
 
 // idleSinks are the rooms that a test clock waits for when it is moved.
-func (a *app) idleSinks() (idle []func(context.Context, string) error) {
+func (a *app) idleSinks() (idle []room) {
 	for _, sink := range a.sinks.all {
 		idle = append(idle, sink.Idle)
 	}
