@@ -141,10 +141,16 @@ func (r *receiver) Ages(n int, a *Ages) error {
 	return nil
 }
 
+// lastAnswers is how long a receiver that closes lets answers under way end, and
+// waits for connections on which nothing was ever asked: nobody else closes these.
+const lastAnswers = time.Second
+
 func (r *receiver) close() {
 	_ = r.Release(struct{}{}, nil) // it never fails
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
 	for _, d := range r.doors {
-		_ = d.server.Shutdown() // the process ends
+		_ = d.server.ShutdownWithContext(ctx) // the process ends
 		d.ended.Wait()
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,6 +31,26 @@ func openDoors(t *testing.T, n int) (*receiver, []string) {
 		t.Fatal(err)
 	}
 	return r, addresses
+}
+
+// A client may dial one connection more than it needs, and never ask anything on it.
+func TestAReceiverClosesThoughSomebodyOnlyDialed(t *testing.T) {
+	r := &receiver{ctx: t.Context()}
+	var addresses []string
+	if err := r.Open(1, &addresses); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := (&net.Dialer{Timeout: ioTimeout}).DialContext(t.Context(), "tcp", addresses[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.close()
+	if err := silent.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := r.doors[0].fault; err != nil {
+		t.Error(err)
+	}
 }
 
 func tallyOf(t *testing.T, r *receiver) (now Tally) {
