@@ -23,6 +23,8 @@ type health struct {
 	since    time.Time // the first of them; zero: the last try succeeded
 	noted    time.Time // since, as the store has it
 	noting   bool      // the store is being told
+	telling  time.Time // what it is being told
+	notedFor int64     // what a read of all endpoints says that began before or at this one may be older than noted
 
 	off    bool  // the endpoint is being switched off, or has been: no other try
 	offFor int64 // until a read of all endpoints that began after this one says otherwise
@@ -41,14 +43,19 @@ func (h *health) follow(before, now *target, load int64) {
 	if load > h.offFor {
 		h.off = false
 	}
-	if before != nil && before.URL == now.URL && before.FailingSince.Equal(now.FailingSince) {
-		return // and so no news: ours may be newer
+	if before != nil && before.URL == now.URL && (load <= h.notedFor || h.says(now.FailingSince)) {
+		return // it is no news: ours may be newer
 	}
 	h.since, h.noted = now.FailingSince, now.FailingSince
 	h.failures = 0
 	if !h.since.IsZero() {
 		h.failures = failuresToDoubt
 	}
+}
+
+// says reports whether the store has, or will have, a time of failure from here.
+func (h *health) says(since time.Time) bool {
+	return since.Equal(h.noted) || h.noting && since.Equal(h.telling)
 }
 
 // succeeded notes a success.
@@ -93,7 +100,7 @@ func (l *lane) tellHealth() {
 		err := l.d.queue.SetFailing(l.d.recording, t.Endpoint, want)
 		if err == nil {
 			l.mu.Lock()
-			l.health.noted = want
+			l.health.noted, l.health.notedFor = want, l.d.loads.Load()
 			l.mu.Unlock()
 			continue
 		}
@@ -110,6 +117,7 @@ func (l *lane) toTell() (t *target, want time.Time, news bool) {
 	defer l.mu.Unlock()
 	want = l.health.toNote(l.clock.Now())
 	if l.target != nil && !l.health.noted.Equal(want) && l.d.recording.Err() == nil {
+		l.health.telling = want
 		return l.target, want, true
 	}
 	l.health.noting = false
