@@ -96,12 +96,13 @@ type Manager struct {
 	undrained  []messaging.Instance
 	unfit      []*entry // live instances whose channels Run is to open or close at once
 	starts     []*entry // the same, a few at a time
+	mending    int      // test instances among unfit and starts, or at work
 	watchers   map[string]map[chan struct{}]bool
 	started    bool // the first reading is over
 	closed     bool
 
 	news  chan struct{} // holds one token when there is something in seen
-	quiet chan struct{} // closed, and made anew, when seen has been emptied
+	quiet chan struct{} // closed, and made anew, when seen has been emptied, or nothing is mended any more
 	gone  chan struct{} // holds one token when there is something new in undrained
 	work  chan struct{} // holds one token when there is something new in unfit or starts
 }

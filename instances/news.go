@@ -46,6 +46,11 @@ func (m *Manager) takeSeen(ctx context.Context) {
 		return // more came meanwhile, and its token waits
 	}
 	m.seen = nil
+	m.tellQuiet()
+}
+
+// tellQuiet has those look again who wait for Idle. m.mu is held.
+func (m *Manager) tellQuiet() {
 	close(m.quiet)
 	m.quiet = make(chan struct{})
 }
@@ -69,12 +74,12 @@ func (m *Manager) takeState(ctx context.Context, i messaging.Instance) {
 	m.settle(ctx, e, ready)
 }
 
-// Idle waits until the manager has taken in all that it observed, of any
-// workspace.
+// Idle waits until the manager has taken in all that it observed, and has failed
+// what waited for the number that a test instance had before, of any workspace.
 func (m *Manager) Idle(ctx context.Context, _ string) error {
 	for {
 		m.mu.RLock()
-		busy, quiet := len(m.seen) > 0, m.quiet
+		busy, quiet := len(m.seen) > 0 || m.mending > 0, m.quiet
 		m.mu.RUnlock()
 		if !busy {
 			return nil

@@ -49,15 +49,28 @@ func (m *Manager) enqueue(e *entry) {
 	case e.waits == waitsForRun, e.waits == waitsToStart && e.turn == e.queued:
 		return // who is at work looks again; and a start is not news
 	case m.started:
+		m.mends(e, +1)
 		e.waits = waitsForRun
 		m.unfit = append(m.unfit, e)
 	case e.waits == waitsForNothing:
+		m.mends(e, +1)
 		e.waits, e.queued = waitsToStart, e.turn
 		m.starts = append(m.starts, e)
 	}
 	select {
 	case m.work <- struct{}{}:
 	default:
+	}
+}
+
+// mends counts a test instance that waits for Run, or does so no more. m.mu is held.
+func (m *Manager) mends(e *entry, by int) {
+	if e.live || e.waits != waitsForNothing {
+		return
+	}
+	m.mending += by
+	if m.mending == 0 {
+		m.tellQuiet()
 	}
 }
 
@@ -128,6 +141,7 @@ func (m *Manager) keepFitting(ctx context.Context, e *entry) {
 		m.mu.Lock()
 		if m.fits(e) || !m.holds(e) || ctx.Err() != nil {
 			e.waits = waitsForNothing
+			m.mends(e, -1)
 			m.mu.Unlock()
 			return
 		}

@@ -185,12 +185,12 @@ func (s *Store) DeleteEndpoint(ctx context.Context, t messaging.Tenancy, id stri
 }
 
 // SetFailing notes since when an endpoint has been failing; zero: no more. That
-// of one that is gone changes nothing.
+// of one that is gone, or leads elsewhere by now, changes nothing.
 func (s *Store) SetFailing(ctx context.Context, e webhooks.Endpoint, since time.Time) error {
 	const q = `UPDATE webhooks SET failing_since = $1
-		WHERE workspace_id = $2 AND environment = $3 AND id = $4 AND deleted_at = 0 AND failing_since <> $1`
+		WHERE workspace_id = $2 AND environment = $3 AND id = $4 AND url = $5 AND deleted_at = 0 AND failing_since <> $1`
 	return s.inWriteTx(ctx, func(tx *sqlx.Tx) error {
-		res, err := tx.ExecContext(ctx, q, micros(since), e.WorkspaceID, string(e.Environment), e.ID)
+		res, err := tx.ExecContext(ctx, q, micros(since), e.WorkspaceID, string(e.Environment), e.ID, e.URL)
 		if err != nil {
 			return fmt.Errorf("failing webhook: %w", err)
 		}

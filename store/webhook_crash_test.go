@@ -139,6 +139,14 @@ func TestAnEndpointIsSwitchedOffOnce(t *testing.T) {
 		if diff := cmp.Diff(want, events[0]); diff != "" {
 			t.Errorf("event (-want +got):\n%s", diff)
 		}
+		moved := e
+		moved.URL += "/moved"
+		if err := s.SetFailing(t.Context(), moved, at); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Endpoint(t.Context(), tenancy, e.ID); err != nil || !got.FailingSince.Equal(since) {
+			t.Errorf("told of another URL: failing since %s, want %s, %v", got.FailingSince, since, err)
+		}
 		if err := s.SetFailing(t.Context(), e, time.Time{}); err != nil {
 			t.Fatal(err)
 		}

@@ -108,7 +108,7 @@ func newApp(s *store.Store, o appOptions) (*app, error) {
 	s.Tell(a.tell)
 	s.TestNow(a.clocks.Peek)
 	s.MediaGone(a.removeFiles)
-	s.TellInstances(a.manager.Observe)
+	s.TellInstances(a.observe)
 	if a.directory, err = auth.New(auth.Options{Store: s, Logger: o.log}); err != nil {
 		return nil, err
 	}

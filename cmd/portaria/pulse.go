@@ -26,10 +26,11 @@ type room = func(ctx context.Context, id string) error
 
 // allIdle waits until all rooms are idle. What one room does may give another work,
 // and that one the first again, so all must be found quiet in one look during which
-// nothing has happened. Rooms give each other work by what they record, which is
-// counted, but for some that do it in silence: the manager wakes bulks and lanes
-// when a channel is open, bulks feed lanes, and lanes give what they send to the
-// sandbox. These stand in this order, so that no work passes behind the look.
+// nothing has happened. Nearly all work is given by a commit, and happened counts
+// those when the work has been given, and before the giver is done. What is given in
+// silence goes one way only, and the rooms stand in that order, so that no work
+// passes behind the look: the manager wakes bulks and lanes when a channel is open,
+// bulks feed lanes, and lanes give what they send to the sandbox.
 func allIdle(ctx context.Context, id string, rooms []room, happened func() int64) error {
 	look, noWait := context.WithCancel(ctx)
 	noWait()
@@ -50,8 +51,8 @@ func allIdle(ctx context.Context, id string, rooms []room, happened func() int64
 	}
 }
 
-// pulse counts the commits that tell of events, by the workspace of a test world.
-// The zero value is ready.
+// pulse counts the commits that tell of events or of changes of instances, by the
+// workspace of a test world. The zero value is ready.
 type pulse struct {
 	mu      sync.Mutex
 	commits map[string]int64
@@ -65,16 +66,27 @@ func (p *pulse) of(workspace string) int64 {
 
 // tell notes a commit.
 func (p *pulse) tell(events []messaging.Event) {
+	last := ""
+	for i := range events {
+		if e := &events[i]; e.Environment == messaging.Test && e.WorkspaceID != last {
+			last = e.WorkspaceID
+			p.beat(last)
+		}
+	}
+}
+
+// observe notes a change of an instance.
+func (p *pulse) observe(i messaging.Instance) {
+	if i.Environment == messaging.Test {
+		p.beat(i.WorkspaceID)
+	}
+}
+
+func (p *pulse) beat(workspace string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.commits == nil {
 		p.commits = make(map[string]int64)
 	}
-	last := ""
-	for i := range events {
-		if e := &events[i]; e.Environment == messaging.Test && e.WorkspaceID != last {
-			last = e.WorkspaceID
-			p.commits[last]++
-		}
-	}
+	p.commits[workspace]++
 }

@@ -83,15 +83,23 @@ func (a *app) newWebhooks(o appOptions, box *seal.Box, render func(messaging.Eve
 	return err
 }
 
-// tell passes committed events on. It runs on the committer's goroutine.
+// tell passes committed events on. It runs on the committer's goroutine. What a
+// clock counts (idle) is counted last, when whoever has work by it has that.
 func (a *app) tell(committed store.Committed) {
-	a.pulse.tell(committed)
 	a.journal.Tell(committed)
 	a.bulks.Tell(committed)
-	a.runs.Tell(committed)
 	for _, sink := range a.sinks.all {
 		sink.Tell(committed)
 	}
+	a.runs.Tell(committed)
+	a.pulse.tell(committed)
+}
+
+// observe passes on what an instance is after a commit, as tell does with events.
+func (a *app) observe(i messaging.Instance) {
+	a.manager.Observe(i)
+	a.runs.Observe(i)
+	a.pulse.observe(i)
 }
 
 // idleSinks are the rooms that a test clock waits for when it is moved.

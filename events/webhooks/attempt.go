@@ -174,11 +174,11 @@ func (l *lane) settle(a Attempt, t *target, says verdict) {
 	switch says {
 	case saysNothing:
 	case saysWell:
-		l.health.succeeded()
+		l.health.succeeded(l.d.loads.Load())
 	case saysGone:
 		reason = messaging.ReasonGone
 	case saysIll:
-		if l.health.failed(a.AttemptedAt) {
+		if l.health.failed(a.AttemptedAt, l.d.loads.Load()) {
 			reason = messaging.ReasonFailing
 		}
 	}

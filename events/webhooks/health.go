@@ -24,7 +24,8 @@ type health struct {
 	noted    time.Time // since, as the store has it
 	noting   bool      // the store is being told
 	telling  time.Time // what it is being told
-	notedFor int64     // what a read of all endpoints says that began before or at this one may be older than noted
+	unsure   bool      // it may have been told that, though it did not say so
+	triedFor int64     // a read of all endpoints up to this one may be older than what the last try has found
 
 	off    bool  // the endpoint is being switched off, or has been: no other try
 	offFor int64 // until a read of all endpoints that began after this one says otherwise
@@ -43,11 +44,15 @@ func (h *health) follow(before, now *target, load int64) {
 	if load > h.offFor {
 		h.off = false
 	}
-	if before != nil && before.URL == now.URL && (load <= h.notedFor || h.says(now.FailingSince)) {
+	ours := before != nil && before.URL == now.URL
+	if ours && h.says(now.FailingSince) {
 		return // it is no news: ours may be newer
 	}
-	h.since, h.noted = now.FailingSince, now.FailingSince
-	h.failures = 0
+	h.noted = now.FailingSince
+	if ours && load <= h.triedFor && h.since.IsZero() != h.noted.IsZero() {
+		return // ours is newer, and the store is to be told
+	}
+	h.since, h.failures = h.noted, 0
 	if !h.since.IsZero() {
 		h.failures = failuresToDoubt
 	}
@@ -58,13 +63,14 @@ func (h *health) says(since time.Time) bool {
 	return since.Equal(h.noted) || h.noting && since.Equal(h.telling)
 }
 
-// succeeded notes a success.
-func (h *health) succeeded() { h.failures, h.since = 0, time.Time{} }
+// succeeded notes a success. loads is how many reads of all endpoints have begun.
+func (h *health) succeeded(loads int64) { h.failures, h.since, h.triedFor = 0, time.Time{}, loads }
 
 // failed notes a failure at a time of the world. It reports whether the
 // endpoint is to be given up.
-func (h *health) failed(at time.Time) (hopeless bool) {
+func (h *health) failed(at time.Time, loads int64) (hopeless bool) {
 	h.failures++
+	h.triedFor = loads
 	if h.since.IsZero() {
 		h.since = at
 	}
@@ -98,15 +104,22 @@ func (l *lane) tellHealth() {
 			return
 		}
 		err := l.d.queue.SetFailing(l.d.recording, t.Endpoint, want)
-		if err == nil {
-			l.mu.Lock()
-			l.health.noted, l.health.notedFor = want, l.d.loads.Load()
-			l.mu.Unlock()
+		if l.noted(want, err); err == nil {
 			continue
 		}
 		l.d.log.Error("health of a webhook not noted, trying again", "webhook", l.id, "error", err)
 		pause(l.d.recording, wait)
 		wait = min(2*wait, maxRetry)
+	}
+}
+
+// noted takes what the store has answered when it was told. An error leaves it
+// open whether it knows.
+func (l *lane) noted(want time.Time, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.health.unsure = err != nil; !l.health.unsure {
+		l.health.noted = want
 	}
 }
 
@@ -116,11 +129,11 @@ func (l *lane) toTell() (t *target, want time.Time, news bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	want = l.health.toNote(l.clock.Now())
-	if l.target != nil && !l.health.noted.Equal(want) && l.d.recording.Err() == nil {
+	if l.target != nil && (l.health.unsure || !l.health.noted.Equal(want)) && l.d.recording.Err() == nil {
 		l.health.telling = want
 		return l.target, want, true
 	}
-	l.health.noting = false
+	l.health.noting, l.health.unsure = false, false
 	l.ring()
 	return nil, time.Time{}, false
 }

@@ -83,6 +83,7 @@ func (l *lane) follow(t *target, load int64) {
 		return
 	}
 	l.health.follow(before, t, load)
+	l.note()
 	if before == nil || before.Ordered != t.Ordered || !before.Enabled && t.Enabled {
 		l.forgotten()
 	}

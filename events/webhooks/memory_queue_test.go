@@ -110,8 +110,12 @@ func (m *memory) EventsAt(_ context.Context, w messaging.World, sequences []int6
 	return out, nil
 }
 
-func (m *memory) SetFailing(_ context.Context, e webhooks.Endpoint, since time.Time) error {
-	return m.change("SetFailing", e.ID, func(e *webhooks.Endpoint) { e.FailingSince = since })
+func (m *memory) SetFailing(_ context.Context, told webhooks.Endpoint, since time.Time) error {
+	return m.change("SetFailing", told.ID, func(e *webhooks.Endpoint) {
+		if e.URL == told.URL {
+			e.FailingSince = since
+		}
+	})
 }
 
 func (m *memory) Disable(_ context.Context, e webhooks.Endpoint, reason string, at time.Time) error {

@@ -84,7 +84,8 @@ type Queue interface {
 	// EventsAt reads events of a world by their sequences, in order; those that
 	// are gone are left out.
 	EventsAt(ctx context.Context, w messaging.World, sequences []int64) ([]messaging.Event, error)
-	// SetFailing notes since when an endpoint has been failing; zero: no more.
+	// SetFailing notes since when an endpoint has been failing, if it still leads
+	// where it led; zero: no more.
 	SetFailing(ctx context.Context, e Endpoint, since time.Time) error
 	// Disable switches an endpoint off for a reason, unless it is off, and records
 	// the event webhook.disabled.

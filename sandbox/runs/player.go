@@ -25,7 +25,7 @@ type player struct {
 
 	mu     sync.Mutex
 	unread []int64 // sequences of events that were told of and not read yet
-	told   int64
+	told   int64   // events, and changes of the instance
 }
 
 // heard is an event of the run's instance.
@@ -40,6 +40,13 @@ func (p *player) hear(sequence int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unread = append(p.unread, sequence)
+	p.told++
+}
+
+// observe notes a change of the instance that was committed.
+func (p *player) observe() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.told++
 }
 

@@ -108,7 +108,17 @@ func (s *Service) Tell(events []messaging.Event) {
 	}
 }
 
-// Heard returns how many events the run of an instance has heard of.
+// Observe hears of every change of an instance after its commit, be it an event or
+// not. It does not block.
+func (s *Service) Observe(i messaging.Instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.playing[i.ID]; p != nil {
+		p.observe()
+	}
+}
+
+// Heard returns how many events and changes the run of an instance has heard of.
 func (s *Service) Heard(instanceID string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
