@@ -193,6 +193,41 @@ func TestIdleWaitsForWhatWasObserved(t *testing.T) {
 	}
 }
 
+// Nor is one that fails what waited for the number that an instance had before:
+// it sends only then.
+func TestIdleWaitsForWhatIsFailedForAnotherNumber(t *testing.T) {
+	w := newWorld(t, storetest.Light, lateness{})
+	relinked := newDrains()
+	o := w.managerOptions(lateness{})
+	o.Relinked = relinked.drain
+	if err := w.manager.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.manager = instances.NewManager(o)
+	w.store.TellInstances(w.manager.Observe)
+	w.load()
+	i := w.create("one")
+	w.run()
+	release := relinked.block(i.ID)
+	if err := w.store.Report(t.Context(), messaging.InstanceChange{
+		WorkspaceID: i.WorkspaceID, Environment: i.Environment, InstanceID: i.ID, Type: messaging.EventInstanceConnected,
+		State: messaging.InstanceConnected, At: time.Now(), Linked: &messaging.Link{ID: "other", Phone: "5511900000000"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what waits is being failed", func() bool { tried, _ := relinked.counts(i.ID); return tried == 1 })
+	look, noWait := context.WithCancel(t.Context())
+	noWait()
+	if err := w.manager.Idle(look, w.tenancy.Workspace()); !errors.Is(err, context.Canceled) {
+		t.Errorf("Idle = %v while what waits is being failed", err)
+	}
+	release()
+	w.idle()
+	if _, done := relinked.counts(i.ID); done != 1 || w.resolve(i.ID).Relinked {
+		t.Errorf("idle, and what waited was failed %d times; relinked %t", done, w.resolve(i.ID).Relinked)
+	}
+}
+
 // States come from the journal, readings and creations at once. In the end the
 // memory equals the database, and no instance ever had two channels.
 func TestStatesSettleAsTheyWereCommitted(t *testing.T) {

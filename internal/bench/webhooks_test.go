@@ -44,6 +44,11 @@ func TestAReceiverClosesThoughSomebodyOnlyDialed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := within(t.Context(), ioTimeout, "it is accepted", func() (bool, error) {
+		return r.doors[0].server.GetOpenConnectionsCount() == 1, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	r.close()
 	if err := silent.Close(); err != nil {
 		t.Error(err)
