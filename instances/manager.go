@@ -94,15 +94,15 @@ type Manager struct {
 	epoch      int64  // what the last reading knew
 	seen       []messaging.Instance
 	undrained  []messaging.Instance
-	unfit      []*entry // live instances whose channels Run is to open or close at once
-	starts     []*entry // the same, a few at a time
-	mending    int      // test instances among unfit and starts, or at work
+	unfit      []*entry       // live instances whose channels Run is to open or close at once
+	starts     []*entry       // the same, a few at a time
+	mending    map[string]int // test instances among unfit and starts, or at work: by workspace, and by instance
 	watchers   map[string]map[chan struct{}]bool
 	started    bool // the first reading is over
 	closed     bool
 
 	news  chan struct{} // holds one token when there is something in seen
-	quiet chan struct{} // closed, and made anew, when seen has been emptied, or nothing is mended any more
+	quiet chan struct{} // closed, and made anew, when seen has been emptied, or an instance was mended
 	gone  chan struct{} // holds one token when there is something new in undrained
 	work  chan struct{} // holds one token when there is something new in unfit or starts
 }
@@ -128,7 +128,7 @@ func NewManager(o Options) *Manager {
 	}
 	return &Manager{
 		o: o, byID: make(map[string]*entry), byName: make(map[nameKey]*entry), dropped: make(map[string]uint64),
-		closing:  make(map[string]int),
+		closing: make(map[string]int), mending: make(map[string]int),
 		watchers: make(map[string]map[chan struct{}]bool),
 		news:     make(chan struct{}, 1), quiet: make(chan struct{}), gone: make(chan struct{}, 1), work: make(chan struct{}, 1),
 	}

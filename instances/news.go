@@ -74,12 +74,13 @@ func (m *Manager) takeState(ctx context.Context, i messaging.Instance) {
 	m.settle(ctx, e, ready)
 }
 
-// Idle waits until the manager has taken in all that it observed, and has failed
-// what waited for the number that a test instance had before, of any workspace.
-func (m *Manager) Idle(ctx context.Context, _ string) error {
+// Idle waits until the manager has taken in all that it observed, of any
+// workspace, and has failed what waited for the number that a test instance had
+// before: of a workspace or, when it is given the id of one, of an instance.
+func (m *Manager) Idle(ctx context.Context, id string) error {
 	for {
 		m.mu.RLock()
-		busy, quiet := len(m.seen) > 0 || m.mending > 0, m.quiet
+		busy, quiet := len(m.seen) > 0 || m.mending[id] > 0, m.quiet
 		m.mu.RUnlock()
 		if !busy {
 			return nil

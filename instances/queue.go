@@ -68,10 +68,12 @@ func (m *Manager) mends(e *entry, by int) {
 	if e.live || e.waits != waitsForNothing {
 		return
 	}
-	m.mending += by
-	if m.mending == 0 {
-		m.tellQuiet()
+	for _, id := range []string{e.instance.WorkspaceID, e.id} {
+		if m.mending[id] += by; m.mending[id] == 0 {
+			delete(m.mending, id)
+		}
 	}
+	m.tellQuiet()
 }
 
 // runFits opens and closes the channels of live instances until ctx ends: at

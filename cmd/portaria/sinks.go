@@ -84,7 +84,8 @@ func (a *app) newWebhooks(o appOptions, box *seal.Box, render func(messaging.Eve
 }
 
 // tell passes committed events on. It runs on the committer's goroutine. What a
-// clock counts (idle) is counted last, when whoever has work by it has that.
+// clock counts (idle) is counted last, when whoever has work by it has that, but for
+// webhooks, which are looked at last.
 func (a *app) tell(committed store.Committed) {
 	a.journal.Tell(committed)
 	a.bulks.Tell(committed)

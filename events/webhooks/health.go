@@ -24,7 +24,8 @@ type health struct {
 	noted    time.Time // since, as the store has it
 	noting   bool      // the store is being told
 	telling  time.Time // what it is being told
-	unsure   bool      // it may have been told that, though it did not say so
+	overrun  bool      // noted has changed meanwhile: the answer says nothing of what the store has
+	unsure   bool      // what the store has is not known: it is told once more
 	triedFor int64     // a read of all endpoints up to this one may be older than what the last try has found
 
 	off    bool  // the endpoint is being switched off, or has been: no other try
@@ -48,7 +49,7 @@ func (h *health) follow(before, now *target, load int64) {
 	if ours && h.says(now.FailingSince) {
 		return // it is no news: ours may be newer
 	}
-	h.noted = now.FailingSince
+	h.noted, h.overrun = now.FailingSince, h.noting
 	if ours && load <= h.triedFor && h.since.IsZero() != h.noted.IsZero() {
 		return // ours is newer, and the store is to be told
 	}
@@ -113,13 +114,15 @@ func (l *lane) tellHealth() {
 	}
 }
 
-// noted takes what the store has answered when it was told. An error leaves it
-// open whether it knows.
+// noted takes what the store has answered when it was told. After an error, and
+// when another has told it something meanwhile, it is open what it has.
 func (l *lane) noted(want time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.health.unsure = err != nil; !l.health.unsure {
-		l.health.noted = want
+	h := &l.health
+	h.unsure, h.overrun = err != nil || h.overrun, false
+	if !h.unsure {
+		h.noted = want
 	}
 }
 
@@ -133,7 +136,7 @@ func (l *lane) toTell() (t *target, want time.Time, news bool) {
 		l.health.telling = want
 		return l.target, want, true
 	}
-	l.health.noting, l.health.unsure = false, false
+	l.health.noting, l.health.unsure, l.health.overrun = false, false, false
 	l.ring()
 	return nil, time.Time{}, false
 }
