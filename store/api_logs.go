@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jmoiron/sqlx"
 	"golang.org/x/time/rate"
 
 	"portaria/internal/fault"
@@ -133,18 +132,12 @@ func (l *LogBook) Flush() error {
 }
 
 // writeLogs writes a chunk where it holds nobody up: SQLite has one writer at a
-// time, PostgreSQL takes the rows beside the committer's. No caller was told that
-// they are durable, so it need not wait for the disk.
+// time, PostgreSQL takes the rows beside the committer's.
 func (s *Store) writeLogs(ctx context.Context, chunk []messaging.RequestLog) error {
 	if !s.engine.roundTrips {
 		return s.committer.submit(ctx, &job{station: stationLog, payload: chunk, weight: 1 + len(chunk)/2})
 	}
-	return s.transact(ctx, func(tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
-			return err
-		}
-		return insertChunk(ctx, txConn{s, tx}, chunk)
-	})
+	return s.aside.write(ctx, func(b conn) error { return insertChunk(ctx, b, chunk) })
 }
 
 // logArgs appends a row for insertLogs.

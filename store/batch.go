@@ -56,14 +56,15 @@ func (t txConn) write(ctx context.Context, r *rows, args []any) error {
 	})
 }
 
-// batchConn is the committer's own connection with the statements prepared on
-// it. A connection that breaks is thrown away and opened anew at the next
-// begin.
+// batchConn is a connection, the committer's above all, with the statements
+// prepared on it. A connection that breaks is thrown away and opened anew at the
+// next begin.
 type batchConn struct {
-	store *Store
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
-	texts map[textKey]string // of multi-row statements
+	store   *Store
+	session []string // what is said first on a connection
+	conn    *sql.Conn
+	stmts   map[string]*sql.Stmt
+	texts   map[textKey]string // of multi-row statements
 
 	last     backend // who works on what was said on the connection, or on the one before it
 	opened   bool    // BEGIN has been said
@@ -147,7 +148,7 @@ func (b *batchConn) connect(ctx context.Context) error {
 		b.close()
 		return err
 	}
-	for _, q := range b.store.engine.session {
+	for _, q := range b.session {
 		if _, err := conn.ExecContext(ctx, q); err != nil {
 			b.close()
 			return err

@@ -40,6 +40,24 @@ func TestReportsGoOnAfterTheDatabaseCutTheConnection(t *testing.T) {
 	}
 }
 
+// The rows of the log have a connection of their own, which may rest for long.
+func TestRequestLogsGoOnAfterTheDatabaseCutTheConnection(t *testing.T) {
+	o := storetest.Options(t, "postgres")
+	s := storetest.Open(t, o)
+	tenancy := storetest.Workspace(t, s, "w")
+	book := s.LogBook()
+	for n := range 3 {
+		book.Log(messaging.RequestLog{WorkspaceID: tenancy.Workspace(), Environment: messaging.Test, At: time.Now(), Route: "/v1/me"})
+		if err := book.Flush(); err != nil {
+			t.Errorf("flush %d: %v", n, err)
+		}
+		cutAll(t, o.DatabaseURL)
+	}
+	if got := logged(t, s, tenancy); got != 3 {
+		t.Errorf("%d rows, want 3", got)
+	}
+}
+
 // cutAll ends every connection to a database but its own.
 func cutAll(t *testing.T, address string) {
 	t.Helper()

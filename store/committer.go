@@ -68,7 +68,7 @@ type committer struct {
 func newCommitter(s *Store) *committer {
 	c := &committer{
 		store: s,
-		conn:  &batchConn{store: s},
+		conn:  &batchConn{store: s, session: s.engine.session},
 		tried: new(eventLog),
 		want:  1,
 		wake:  make(chan struct{}, 1),

@@ -38,8 +38,9 @@ type engine struct {
 	roundTrips bool
 	// arrays says that rows are best given as one array for each column.
 	arrays bool
-	// session is said once on the committer's connection.
-	session []string
+	// session is said once on the committer's connection, and lazy on one whose
+	// writes need not wait for the disk.
+	session, lazy []string
 }
 
 var (
@@ -53,6 +54,7 @@ var (
 		// Its statements name rows by key. A plan made while a table was empty
 		// would be kept, and read the whole table ever after.
 		session: []string{"SET enable_seqscan = off", "SET enable_hashjoin = off", "SET enable_mergejoin = off"},
+		lazy:    []string{"SET synchronous_commit = off"},
 	}
 )
 

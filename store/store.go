@@ -46,6 +46,7 @@ type Store struct {
 	// polled, and a busy committer would starve everyone else.
 	writing    sync.Mutex
 	committer  *committer
+	aside      *aside
 	background sync.WaitGroup
 	quit       chan struct{} // closed when background work must end
 	commits    atomic.Int64
@@ -80,7 +81,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.lock.release()
 		return nil, err
 	}
-	s.committer = newCommitter(s)
+	s.committer, s.aside = newCommitter(s), newAside(s)
 	s.quit = make(chan struct{})
 	if s.engine.name == sqliteEngine.name {
 		s.background.Go(func() { s.runCheckpoints(s.quit) })
@@ -114,6 +115,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 // Close waits for writes in hand and closes the database.
 func (s *Store) Close() error {
 	s.committer.stop()
+	s.aside.close()
 	close(s.quit)
 	s.background.Wait()
 	s.lock.release()
@@ -209,7 +211,7 @@ func (s *Store) inEventTx(ctx context.Context, f func(tx *sqlx.Tx, log *eventLog
 }
 
 // transact runs f in a transaction. The error is errInDoubt when its commit was
-// not answered. s.writing is held, unless f writes what nobody else does.
+// not answered. s.writing is held.
 func (s *Store) transact(ctx context.Context, f func(tx *sqlx.Tx) error) error {
 	tx, err := s.w.BeginTxx(ctx, nil)
 	if err != nil {
