@@ -10,27 +10,13 @@ import (
 	"portaria/outbox"
 )
 
-// insertAccepted inserts messages and, where a statement can do both, their
-// places in the outbox.
-var insertAccepted = &rows{
-	head:    insertInto + messagesInto,
-	columns: messageKinds,
-	name:    "accepted",
-	tail: `
-		RETURNING instance_id, priority, position, workspace_id, environment, id, send_at, expires_at -- only: postgres
-		`,
-	also: `INSERT INTO ` + outboxInto + `SELECT * FROM accepted`,
-}
-
-// insertOutbox is the second half of insertAccepted on SQLite.
+// insertOutbox gives messages their places in the outbox.
 var insertOutbox = &rows{
-	head: insertInto + outboxInto,
+	head: insertInto + `outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) `,
 	columns: []kind{
 		text.of(byInstance), number.of(byCaller), number, text.of(byWorld), text.of(byWorld), text, number.of(byCaller), number,
 	},
 }
-
-const outboxInto = `outbox (instance_id, priority, position, workspace_id, environment, message_id, due_at, expires_at) `
 
 // Accept stores a message, its place in the outbox, its first event and its
 // idempotency claim in one commit, shared with other callers. accepted is
@@ -74,7 +60,7 @@ func applyAcceptances(ctx context.Context, b *batchConn, jobs []*job, events *ev
 		a.plan(b.store.nextPosition(), events)
 		winners = append(winners, a)
 	}
-	return func(ctx context.Context) error { return writeAcceptances(ctx, b, insertAccepted, winners, events) }, nil
+	return func(ctx context.Context) error { return writeAcceptances(ctx, b, winners, events) }, nil
 }
 
 // plan gives a message its place and its first event.
@@ -84,27 +70,21 @@ func (a *acceptance) plan(position int64, events *eventLog) {
 	a.event = events.addStatus(m.WorkspaceID, m.Environment, m.InstanceID, m.ID, m.Status, m.State, m.CreatedAt)
 }
 
-// writeAcceptances inserts planned messages by a statement like insertAccepted.
-func writeAcceptances(ctx context.Context, b *batchConn, insert *rows, winners []*acceptance, events *eventLog) error {
-	messages := make([]any, 0, len(winners)*len(messageKinds))
+// writeAcceptances inserts planned messages and their places in the outbox.
+func writeAcceptances(ctx context.Context, b *batchConn, winners []*acceptance, events *eventLog) error {
+	messages := make([]any, 0, len(winners)*len(insertMessages.columns))
+	places := make([]any, 0, len(winners)*len(insertOutbox.columns))
 	for _, a := range winners {
 		m, sequence := &a.message, strconv.FormatInt(events.sequence(a.event), 10)
 		messages = m.args(messages, a.position, sequence)
+		places = append(places, &m.InstanceID, int64(m.Priority), a.position,
+			&m.WorkspaceID, (*string)(&m.Environment), &m.ID, micros(m.SendAt), micros(m.ExpiresAt))
 		b.left = append(b.left, left{m.ID, known{
 			tenancyKey{m.WorkspaceID, string(m.Environment)}, m.InstanceID, m.BulkID, int64(m.Priority), a.position, m.State, sequence,
 		}})
 	}
-	if err := b.write(ctx, insert, messages); err != nil {
+	if err := b.write(ctx, insertMessages, messages); err != nil {
 		return fmt.Errorf("insert messages: %w", err)
-	}
-	if b.store.engine.roundTrips {
-		return nil // the places go with the messages
-	}
-	places := make([]any, 0, len(winners)*len(insertOutbox.columns))
-	for _, a := range winners {
-		m := &a.message
-		places = append(places, &m.InstanceID, int64(m.Priority), a.position,
-			&m.WorkspaceID, (*string)(&m.Environment), &m.ID, micros(m.SendAt), micros(m.ExpiresAt))
 	}
 	if err := b.write(ctx, insertOutbox, places); err != nil {
 		return fmt.Errorf("insert outbox: %w", err)

@@ -53,23 +53,14 @@ type candidate struct {
 
 func (c *candidate) row() *bulk.Candidate { return &c.turn.Rows[c.index] }
 
-var (
-	// insertTurned is insertAccepted under another name: both can be parts of one
-	// statement.
-	insertTurned = &rows{
-		head: insertAccepted.head, columns: insertAccepted.columns, name: "turned", tail: insertAccepted.tail,
-		also: `INSERT INTO ` + outboxInto + `SELECT * FROM turned`,
-	}
-
-	// upsertRecipients notes what became of rows at their turn. That of a retry
-	// takes the place of the try before.
-	upsertRecipients = &rows{
-		head:    insertInto + `bulk_recipients (workspace_id, environment, bulk_id, row_number, person, instance_id, message_id, reason, at) `,
-		columns: slices.Concat(repeat(text, 3), repeat(number, 1), repeat(text, 4), repeat(number, 1)),
-		tail: ` ON CONFLICT (bulk_id, row_number) DO UPDATE SET instance_id = excluded.instance_id, message_id = excluded.message_id,
-			reason = excluded.reason, at = excluded.at, again = FALSE`,
-	}
-)
+// upsertRecipients notes what became of rows at their turn. That of a retry
+// takes the place of the try before.
+var upsertRecipients = &rows{
+	head:    insertInto + `bulk_recipients (workspace_id, environment, bulk_id, row_number, person, instance_id, message_id, reason, at) `,
+	columns: slices.Concat(repeat(text, 3), repeat(number, 1), repeat(text, 4), repeat(number, 1)),
+	tail: ` ON CONFLICT (bulk_id, row_number) DO UPDATE SET instance_id = excluded.instance_id, message_id = excluded.message_id,
+		reason = excluded.reason, at = excluded.at, again = FALSE`,
+}
 
 // applyTurns finds out whose turn it is, decides who is skipped, and plans the
 // messages of the others.
@@ -197,7 +188,7 @@ func personOf(c *candidate) bulkPerson {
 }
 
 func writeTurns(ctx context.Context, b *batchConn, due []candidate, winners []*acceptance, events *eventLog) error {
-	if err := writeAcceptances(ctx, b, insertTurned, winners, events); err != nil {
+	if err := writeAcceptances(ctx, b, winners, events); err != nil {
 		return err
 	}
 	var args []any

@@ -26,7 +26,7 @@ type part struct {
 }
 
 // maxHeld is how many different writes one statement can carry.
-const maxHeld = 16
+const maxHeld = 20
 
 // composition names a statement of several parts.
 type composition [maxHeld]part
@@ -96,7 +96,6 @@ func compose(c composition) string {
 		if r == nil {
 			break
 		}
-		name := r.named(i)
 		text := r.head + r.unnest(params, p.alike) + r.tail
 		params += len(r.columns)
 		if r == advanceHeads {
@@ -104,10 +103,7 @@ func compose(c composition) string {
 		} else if r == insertEvents && heads {
 			text += afterHeads
 		}
-		parts = append(parts, name+" AS (\n"+text+")")
-		if r.also != "" {
-			parts = append(parts, name+"_also AS (\n"+r.also+")")
-		}
+		parts = append(parts, r.named(i)+" AS (\n"+text+")")
 	}
 	return "WITH " + strings.Join(parts, ",\n") + "\n" + verdict(c, params)
 }

@@ -73,18 +73,14 @@ const (
 // insertMessages leaves out the columns that change: they begin at their
 // defaults.
 var insertMessages = &rows{
-	head:    insertInto + messagesInto,
-	columns: messageKinds,
+	head: insertInto + `messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
+		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events) `,
+	columns: []kind{
+		text.of(byWorld), text.of(byWorld), text, text.of(byInstance), text.of(byWorld), text, text, text.of(byCaller), text,
+		text.of(byInstance), number.of(byCaller), number, text, text.of(byCaller), text.of(byCaller), text.of(byCaller), text.of(byCaller),
+		number, number.of(byCaller), number, text.of(byCaller), text,
+	},
 }
-
-var messageKinds = []kind{
-	text.of(byWorld), text.of(byWorld), text, text.of(byInstance), text.of(byWorld), text, text, text.of(byCaller), text,
-	text.of(byInstance), number.of(byCaller), number, text, text.of(byCaller), text.of(byCaller), text.of(byCaller), text.of(byCaller),
-	number, number.of(byCaller), number, text.of(byCaller), text,
-}
-
-const messagesInto = `messages (workspace_id, environment, id, instance_id, direction, peer_input, peer_wa_id, kind, content,
-		metadata, priority, position, wa_message_id, key_id, lineage, bulk_id, sandbox, created_at, send_at, expires_at, status, events) `
 
 // storedMessage is a message with the columns that must be encoded. It is made
 // on the caller's goroutine: the committer has enough to do.

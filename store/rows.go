@@ -14,9 +14,8 @@ type rows struct {
 	columns []kind
 	tail    string
 
-	// A part of a larger statement can have a name, and be followed by another
-	// part that reads under this name what it returned.
-	name, also string
+	// name is what other parts of a larger statement call this one.
+	name string
 
 	// exact says that every row must meet one of the table: errStale otherwise.
 	// On PostgreSQL the statement returns a row for each that it meets.
