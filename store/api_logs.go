@@ -111,7 +111,8 @@ func (l *LogBook) Run(ctx context.Context) error {
 	}
 }
 
-// Flush writes all rows that wait.
+// Flush writes all rows that wait. Those that the database was not there for wait
+// on.
 func (l *LogBook) Flush() error {
 	l.mu.Lock()
 	chunks, dropped, leftOut := l.chunks, l.dropped, l.strangers.report(time.Now())
@@ -123,12 +124,29 @@ func (l *LogBook) Flush() error {
 	if dropped > 0 {
 		l.store.log.Warn("request logs dropped: the database does not keep up", "rows", dropped)
 	}
-	for _, chunk := range chunks {
+	for i, chunk := range chunks {
 		if err := l.store.writeLogs(context.Background(), chunk); err != nil {
+			if isRefusal(err) {
+				i++ // it would be refused again
+			}
+			l.keep(chunks[i:])
 			return fmt.Errorf("request logs: %w", err)
 		}
 	}
 	return nil
+}
+
+// keep takes rows back, for the next time, before those that have come since.
+func (l *LogBook) keep(chunks [][]messaging.RequestLog) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	chunks = append(chunks, l.chunks...)
+	for len(chunks) > maxLogChunks {
+		last := len(chunks) - 1
+		l.dropped += int64(len(chunks[last]))
+		chunks = chunks[:last]
+	}
+	l.chunks = chunks
 }
 
 // writeLogs writes a chunk where it holds nobody up: SQLite has one writer at a

@@ -58,6 +58,59 @@ func TestRequestLogsGoOnAfterTheDatabaseCutTheConnection(t *testing.T) {
 	}
 }
 
+// While the database is away, the rows of the log wait, as many as there is room
+// for.
+func TestRequestLogsWaitForTheDatabase(t *testing.T) {
+	o := storetest.Options(t, "postgres")
+	var away atomic.Bool
+	o.DatabaseURL = standBefore(t, o.DatabaseURL, func(client, server net.Conn) {
+		relayUnless(&away, client, server)
+	})
+	s := storetest.Open(t, o)
+	tenancy := storetest.Workspace(t, s, "w")
+	book := s.LogBook()
+	log := func(rows int) {
+		for range rows {
+			book.Log(messaging.RequestLog{WorkspaceID: tenancy.Workspace(), Environment: messaging.Test, At: time.Now(), Route: "/v1/me"})
+		}
+	}
+	log(700)
+	away.Store(true)
+	for range 3 {
+		if err := book.Flush(); err == nil {
+			t.Error("rows are written while the database is away")
+		}
+		log(100)
+	}
+	away.Store(false)
+	if err := book.Flush(); err != nil {
+		t.Errorf("flush: %v", err)
+	}
+	if got := logged(t, s, tenancy); got != 1000 {
+		t.Errorf("%d rows, want 1000", got)
+	}
+}
+
+// relayUnless passes on what is said until away is set, and then hangs up.
+func relayUnless(away *atomic.Bool, client, server net.Conn) {
+	defer client.Close()
+	defer server.Close()
+	go func() {
+		_, _ = io.Copy(client, server)
+		_ = client.Close()
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buf)
+		if err != nil || away.Load() {
+			return
+		}
+		if _, err := server.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
 // cutAll ends every connection to a database but its own.
 func cutAll(t *testing.T, address string) {
 	t.Helper()

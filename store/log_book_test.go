@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/time/rate"
 	"pgregory.net/rapid"
+
+	"portaria/messaging"
 )
 
 // However they come, callers without a key cause no more rows than the trickle
@@ -38,4 +40,22 @@ func TestStrangersWriteATrickleAndAreCounted(t *testing.T) {
 			t.Errorf("%d written, %d told, of %d", written, told, asked)
 		}
 	})
+}
+
+func TestRowsThatWaitAreBounded(t *testing.T) {
+	book := &LogBook{}
+	for n := range maxLogChunks {
+		book.Log(messaging.RequestLog{WorkspaceID: "w", Status: n})
+		book.keep([][]messaging.RequestLog{make([]messaging.RequestLog, logChunk)})
+	}
+	if n := len(book.chunks); n > maxLogChunks {
+		t.Errorf("%d chunks wait, want %d at most", n, maxLogChunks)
+	}
+	rows := book.dropped
+	for _, chunk := range book.chunks {
+		rows += int64(len(chunk))
+	}
+	if want := int64(maxLogChunks * (logChunk + 1)); rows != want {
+		t.Errorf("%d rows wait or are counted as dropped, want %d", rows, want)
+	}
 }
