@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -16,10 +17,10 @@ import (
 // LogBook takes the rows of api_logs off the request's path. Rows wait in
 // memory for at most a quarter of a second and are written a few at a time,
 // beside other writes or on a connection of their own, so that they never hold a
-// commit up. They are not promised: a crash loses those that wait, and what comes
-// on top of maxLogChunks is dropped and counted. So is what callers without a key
-// cause beyond a trickle: anybody may knock, and nobody without a key may fill the
-// disk.
+// commit up. They are not promised: a crash loses those that wait, those whose
+// commit was not answered may be there twice, and what comes on top of maxLogChunks
+// is dropped and counted. So is what callers without a key cause beyond a trickle:
+// anybody may knock, and nobody without a key may fill the disk.
 type LogBook struct {
 	store *Store
 
@@ -111,8 +112,8 @@ func (l *LogBook) Run(ctx context.Context) error {
 	}
 }
 
-// Flush writes all rows that wait. Those that the database was not there for wait
-// on.
+// Flush writes all rows that wait. What the database does not take for a reason
+// that may pass waits on.
 func (l *LogBook) Flush() error {
 	l.mu.Lock()
 	chunks, dropped, leftOut := l.chunks, l.dropped, l.strangers.report(time.Now())
@@ -122,24 +123,27 @@ func (l *LogBook) Flush() error {
 		l.store.log.Warn("requests without a valid key not logged: too many", "rows", leftOut)
 	}
 	if dropped > 0 {
-		l.store.log.Warn("request logs dropped: the database does not keep up", "rows", dropped)
+		l.store.log.Warn("request logs dropped: the database does not take them or does not keep up", "rows", dropped)
 	}
 	for i, chunk := range chunks {
 		if err := l.store.writeLogs(context.Background(), chunk); err != nil {
-			if isRefusal(err) {
-				i++ // it would be refused again
-			}
-			l.keep(chunks[i:])
+			l.keep(chunks[i:], errors.Is(err, messaging.ErrUnrecordable))
 			return fmt.Errorf("request logs: %w", err)
 		}
 	}
 	return nil
 }
 
-// keep takes rows back, for the next time, before those that have come since.
-func (l *LogBook) keep(chunks [][]messaging.RequestLog) {
+// keep takes chunks back that were not written, before those that have come
+// since. If the first is refused for what it says, it would be for ever, and is
+// dropped.
+func (l *LogBook) keep(chunks [][]messaging.RequestLog, refused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if refused {
+		l.dropped += int64(len(chunks[0]))
+		chunks = chunks[1:]
+	}
 	chunks = append(chunks, l.chunks...)
 	for len(chunks) > maxLogChunks {
 		last := len(chunks) - 1
@@ -155,7 +159,7 @@ func (s *Store) writeLogs(ctx context.Context, chunk []messaging.RequestLog) err
 	if !s.engine.roundTrips {
 		return s.committer.submit(ctx, &job{station: stationLog, payload: chunk, weight: 1 + len(chunk)/2})
 	}
-	return s.aside.write(ctx, func(b conn) error { return insertChunk(ctx, b, chunk) })
+	return s.aside.write(ctx, func(b *batchConn) error { return insertChunk(ctx, b, chunk) })
 }
 
 // logArgs appends a row for insertLogs.
@@ -182,7 +186,7 @@ func applyLogs(ctx context.Context, b *batchConn, jobs []*job) error {
 	return nil
 }
 
-func insertChunk(ctx context.Context, b conn, chunk []messaging.RequestLog) error {
+func insertChunk(ctx context.Context, b *batchConn, chunk []messaging.RequestLog) error {
 	args := make([]any, 0, len(chunk)*len(insertLogs.columns))
 	for i := range chunk {
 		args = logArgs(args, &chunk[i])

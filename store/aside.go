@@ -21,7 +21,7 @@ func newAside(s *Store) *aside {
 // write writes what fill hands over. When the connection was lost since it was
 // last used, or is lost meanwhile, all is said once more on a new one: the rows
 // may then be there twice.
-func (a *aside) write(ctx context.Context, fill func(b conn) error) error {
+func (a *aside) write(ctx context.Context, fill func(b *batchConn) error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	kept := a.conn.conn != nil
@@ -32,7 +32,7 @@ func (a *aside) write(ctx context.Context, fill func(b conn) error) error {
 	return explain(err)
 }
 
-func (a *aside) try(ctx context.Context, fill func(b conn) error) error {
+func (a *aside) try(ctx context.Context, fill func(b *batchConn) error) error {
 	if err := a.conn.begin(ctx); err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// conn is what writes a transaction: the committer's connection, or a
-// transaction of its own.
+// conn is what writes a transaction: a connection kept for it, or a transaction
+// of its own.
 type conn interface {
 	dialect() engine
 	query(ctx context.Context, text string, args ...any) (*sql.Rows, error)
@@ -134,23 +134,39 @@ func (b *batchConn) rollback(ctx context.Context) error {
 	return b.say(ctx, "ROLLBACK")
 }
 
+// connect takes a connection of the pool. Those that rest there may all have
+// broken, as when the database was started again: one after the other is given
+// up, until one answers.
 func (b *batchConn) connect(ctx context.Context) error {
 	if b.conn != nil {
 		return nil
 	}
-	conn, err := b.store.w.Conn(ctx)
+	for resting := maxIdleConns; ; resting-- {
+		conn, err := b.store.w.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		if err = b.use(ctx, conn); err == nil {
+			return nil
+		}
+		b.close()
+		if resting == 0 || !isConnectionFault(err) {
+			return err
+		}
+	}
+}
+
+// use makes a connection the one that is written on.
+func (b *batchConn) use(ctx context.Context, conn *sql.Conn) error {
+	b.conn, b.stmts, b.texts = conn, make(map[string]*sql.Stmt), make(map[textKey]string)
+	b.composed = make(map[composition]string)
+	last, err := b.store.engine.backend(ctx, conn)
 	if err != nil {
 		return err
 	}
-	b.conn, b.stmts, b.texts = conn, make(map[string]*sql.Stmt), make(map[textKey]string)
-	b.composed = make(map[composition]string)
-	if b.last, err = b.store.engine.backend(ctx, conn); err != nil {
-		b.close()
-		return err
-	}
+	b.last = last
 	for _, q := range b.session {
 		if _, err := conn.ExecContext(ctx, q); err != nil {
-			b.close()
 			return err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"portaria/messaging"
 	"portaria/outbox"
 	"portaria/store"
@@ -108,6 +110,69 @@ func relayUnless(away *atomic.Bool, client, server net.Conn) {
 		if _, err := server.Write(buf[:n]); err != nil {
 			return
 		}
+	}
+}
+
+// A database that was started again has broken all connections, also those that
+// rest. One write after the other must not meet them all.
+func TestNoWriteMeetsAConnectionThatBrokeWhileItRested(t *testing.T) {
+	o := storetest.Options(t, "postgres")
+	s := storetest.Open(t, o)
+	tenancy := storetest.Workspace(t, s, "w")
+	i := storetest.Instance(t, s, tenancy, "one")
+	book := s.LogBook()
+	for n, write := range []func() error{
+		func() error {
+			book.Log(messaging.RequestLog{WorkspaceID: tenancy.Workspace(), Environment: messaging.Test, At: time.Now(), Route: "/v1/me"})
+			return book.Flush()
+		},
+		func() error {
+			m := storetest.Message(i, "15005550006", "x")
+			return s.Accept(t.Context(), outbox.Acceptance{Message: &m}, func(int64) {})
+		},
+	} {
+		fillPool(t, s, o)
+		cutAll(t, o.DatabaseURL)
+		if err := write(); err != nil {
+			t.Errorf("write %d: %v", n, err)
+		}
+	}
+}
+
+// fillPool makes a store open as many connections as rest at most.
+func fillPool(t *testing.T, s *store.Store, o store.Options) {
+	t.Helper()
+	db, err := sql.Open("postgres", o.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	blocker, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = blocker.Rollback() }()
+	if _, err := blocker.Exec(`LOCK TABLE api_logs IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	var readers errgroup.Group
+	for range 10 {
+		readers.Go(func() error {
+			_, err := s.RequestLogs(t.Context(), nobodys(), messaging.LogFilter{}, messaging.Page{Limit: 1})
+			return err
+		})
+	}
+	for waiting := 0; waiting < 10; {
+		const q = `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+		if err := db.QueryRowContext(t.Context(), q).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := blocker.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := readers.Wait(); err != nil {
+		t.Fatal(err)
 	}
 }
 

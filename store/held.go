@@ -25,7 +25,8 @@ type part struct {
 	alike likeness
 }
 
-// maxHeld is how many different writes one statement can carry.
+// maxHeld is how many different writes one statement can carry: as many as there
+// are in the busiest transaction. One more would cost it two journeys.
 const maxHeld = 20
 
 // composition names a statement of several parts.
