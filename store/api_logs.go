@@ -18,14 +18,14 @@ import (
 // memory for at most a quarter of a second and are written a few at a time,
 // beside other writes or on a connection of their own, so that they never hold a
 // commit up. They are not promised: a crash loses those that wait, those whose
-// commit was not answered may be there twice, and what comes on top of maxLogChunks
+// commit was not answered may be there more than once, and what comes on top of maxLogChunks
 // is dropped and counted. So is what callers without a key cause beyond a trickle:
 // anybody may knock, and nobody without a key may fill the disk.
 type LogBook struct {
 	store *Store
 
 	mu        sync.Mutex
-	chunks    [][]messaging.RequestLog // each of logChunk rows, but the last
+	chunks    [][]messaging.RequestLog // of up to logChunk rows each
 	dropped   int64
 	strangers strangers
 }
@@ -113,8 +113,8 @@ func (l *LogBook) Run(ctx context.Context) error {
 }
 
 // Flush writes all rows that wait. What the database does not take for a reason
-// that may pass waits on.
-func (l *LogBook) Flush() error {
+// that may pass waits on; a chunk that it would never take is dropped.
+func (l *LogBook) Flush() (err error) {
 	l.mu.Lock()
 	chunks, dropped, leftOut := l.chunks, l.dropped, l.strangers.report(time.Now())
 	l.chunks, l.dropped = nil, 0
@@ -126,31 +126,37 @@ func (l *LogBook) Flush() error {
 		l.store.log.Warn("request logs dropped: the database does not take them or does not keep up", "rows", dropped)
 	}
 	for i, chunk := range chunks {
-		if err := l.store.writeLogs(context.Background(), chunk); err != nil {
-			l.keep(chunks[i:], errors.Is(err, messaging.ErrUnrecordable))
-			return fmt.Errorf("request logs: %w", err)
+		failed := l.store.writeLogs(context.Background(), chunk)
+		if failed == nil {
+			continue
 		}
+		err = fmt.Errorf("request logs: %w", failed)
+		if !errors.Is(failed, messaging.ErrUnrecordable) {
+			l.keep(chunks[i:])
+			break
+		}
+		l.drop(chunk)
 	}
-	return nil
+	return err
 }
 
-// keep takes chunks back that were not written, before those that have come
-// since. If the first is refused for what it says, it would be for ever, and is
-// dropped.
-func (l *LogBook) keep(chunks [][]messaging.RequestLog, refused bool) {
+// keep takes chunks back, before those that have come since, as many as there is
+// room for.
+func (l *LogBook) keep(chunks [][]messaging.RequestLog) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if refused {
-		l.dropped += int64(len(chunks[0]))
-		chunks = chunks[1:]
+	l.chunks = append(chunks, l.chunks...)
+	for len(l.chunks) > maxLogChunks {
+		last := len(l.chunks) - 1
+		l.dropped += int64(len(l.chunks[last]))
+		l.chunks = l.chunks[:last]
 	}
-	chunks = append(chunks, l.chunks...)
-	for len(chunks) > maxLogChunks {
-		last := len(chunks) - 1
-		l.dropped += int64(len(chunks[last]))
-		chunks = chunks[:last]
-	}
-	l.chunks = chunks
+}
+
+func (l *LogBook) drop(chunk []messaging.RequestLog) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped += int64(len(chunk))
 }
 
 // writeLogs writes a chunk where it holds nobody up: SQLite has one writer at a

@@ -141,7 +141,7 @@ func (b *batchConn) connect(ctx context.Context) error {
 	if b.conn != nil {
 		return nil
 	}
-	for resting := maxIdleConns; ; resting-- {
+	for resting := b.store.w.Stats().Idle; ; resting-- {
 		conn, err := b.store.w.Conn(ctx)
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ func (b *batchConn) connect(ctx context.Context) error {
 			return nil
 		}
 		b.close()
-		if resting == 0 || !isConnectionFault(err) {
+		if resting <= 0 || !isConnectionFault(err) {
 			return err
 		}
 	}

@@ -49,7 +49,7 @@ func TestRequestLogsGoOnAfterTheDatabaseCutTheConnection(t *testing.T) {
 	tenancy := storetest.Workspace(t, s, "w")
 	book := s.LogBook()
 	for n := range 3 {
-		book.Log(messaging.RequestLog{WorkspaceID: tenancy.Workspace(), Environment: messaging.Test, At: time.Now(), Route: "/v1/me"})
+		logRows(book, tenancy, 1, "/v1/me")
 		if err := book.Flush(); err != nil {
 			t.Errorf("flush %d: %v", n, err)
 		}
@@ -71,18 +71,13 @@ func TestRequestLogsWaitForTheDatabase(t *testing.T) {
 	s := storetest.Open(t, o)
 	tenancy := storetest.Workspace(t, s, "w")
 	book := s.LogBook()
-	log := func(rows int) {
-		for range rows {
-			book.Log(messaging.RequestLog{WorkspaceID: tenancy.Workspace(), Environment: messaging.Test, At: time.Now(), Route: "/v1/me"})
-		}
-	}
-	log(700)
+	logRows(book, tenancy, 700, "/v1/me")
 	away.Store(true)
 	for range 3 {
 		if err := book.Flush(); err == nil {
 			t.Error("rows are written while the database is away")
 		}
-		log(100)
+		logRows(book, tenancy, 100, "/v1/me")
 	}
 	away.Store(false)
 	if err := book.Flush(); err != nil {
@@ -123,7 +118,7 @@ func TestNoWriteMeetsAConnectionThatBrokeWhileItRested(t *testing.T) {
 	book := s.LogBook()
 	for n, write := range []func() error{
 		func() error {
-			book.Log(messaging.RequestLog{WorkspaceID: tenancy.Workspace(), Environment: messaging.Test, At: time.Now(), Route: "/v1/me"})
+			logRows(book, tenancy, 1, "/v1/me")
 			return book.Flush()
 		},
 		func() error {
@@ -162,10 +157,12 @@ func fillPool(t *testing.T, s *store.Store, o store.Options) {
 			return err
 		})
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	for waiting := 0; waiting < 10; {
 		const q = `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
-		if err := db.QueryRowContext(t.Context(), q).Scan(&waiting); err != nil {
-			t.Fatal(err)
+		if err := db.QueryRowContext(ctx, q).Scan(&waiting); err != nil {
+			t.Fatalf("%d of 10 wait: %v", waiting, err)
 		}
 	}
 	if err := blocker.Rollback(); err != nil {

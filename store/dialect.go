@@ -133,9 +133,6 @@ func openSQLite(ctx context.Context, dir string) (w, r *sqlx.DB, err error) {
 	return w, r, nil
 }
 
-// maxIdleConns are the connections to PostgreSQL that may rest.
-const maxIdleConns = 10
-
 // openPostgres connects through a dialer that notices a peer which has gone
 // without a word: otherwise a write would wait for it for many minutes.
 func openPostgres(ctx context.Context, dsn string) (w, r *sqlx.DB, err error) {
@@ -154,7 +151,7 @@ func openPostgres(ctx context.Context, dsn string) (w, r *sqlx.DB, err error) {
 		return nil, nil, err
 	}
 	db.SetMaxOpenConns(20)
-	db.SetMaxIdleConns(maxIdleConns)
+	db.SetMaxIdleConns(10)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db, db, nil
 }
