@@ -18,9 +18,9 @@ import (
 // memory for at most a quarter of a second and are written a few at a time,
 // beside other writes or on a connection of their own, so that they never hold a
 // commit up. They are not promised: a crash loses those that wait, those whose
-// commit was not answered may be there more than once, and what comes on top of maxLogChunks
-// is dropped and counted. So is what callers without a key cause beyond a trickle:
-// anybody may knock, and nobody without a key may fill the disk.
+// commit was not answered may be there more than once, and what comes on top of
+// maxLogChunks is dropped and counted. So is what callers without a key cause
+// beyond a trickle: anybody may knock, and nobody without a key may fill the disk.
 type LogBook struct {
 	store *Store
 

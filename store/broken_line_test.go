@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"database/sql"
-	"io"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -66,7 +65,15 @@ func TestRequestLogsWaitForTheDatabase(t *testing.T) {
 	o := storetest.Options(t, "postgres")
 	var away atomic.Bool
 	o.DatabaseURL = standBefore(t, o.DatabaseURL, func(client, server net.Conn) {
-		relayUnless(&away, client, server)
+		defer client.Close()
+		defer server.Close()
+		relay(client, server, func(said []byte) error {
+			if away.Load() {
+				return net.ErrClosed
+			}
+			_, err := server.Write(said)
+			return err
+		})
 	})
 	s := storetest.Open(t, o)
 	tenancy := storetest.Workspace(t, s, "w")
@@ -85,26 +92,6 @@ func TestRequestLogsWaitForTheDatabase(t *testing.T) {
 	}
 	if got := logged(t, s, tenancy); got != 1000 {
 		t.Errorf("%d rows, want 1000", got)
-	}
-}
-
-// relayUnless passes on what is said until away is set, and then hangs up.
-func relayUnless(away *atomic.Bool, client, server net.Conn) {
-	defer client.Close()
-	defer server.Close()
-	go func() {
-		_, _ = io.Copy(client, server)
-		_ = client.Close()
-	}()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := client.Read(buf)
-		if err != nil || away.Load() {
-			return
-		}
-		if _, err := server.Write(buf[:n]); err != nil {
-			return
-		}
 	}
 }
 
@@ -247,23 +234,16 @@ func newDeafLine(t *testing.T, database string) *deafLine {
 	return d
 }
 
+// relay leaves the server's side open.
 func (d *deafLine) relay(client, server net.Conn) {
 	defer client.Close()
-	go func() {
-		_, _ = io.Copy(client, server)
-		_ = client.Close()
-	}()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := client.Read(buf)
-		if err != nil {
-			return // the server's side stays open
-		}
-		if _, err := server.Write(buf[:n]); err != nil {
-			return
+	relay(client, server, func(said []byte) error {
+		if _, err := server.Write(said); err != nil {
+			return err
 		}
 		if d.cutNext.CompareAndSwap(true, false) {
-			return
+			return net.ErrClosed
 		}
-	}
+		return nil
+	})
 }

@@ -102,21 +102,27 @@ func newCuttingProxy(t *testing.T, database string) *cuttingProxy {
 func (p *cuttingProxy) relay(client, server net.Conn) {
 	defer client.Close()
 	defer server.Close()
+	relay(server, client, func(said []byte) error {
+		committed := bytes.Contains(said, []byte("COMMIT\x00")) || bytes.Contains(said, []byte("SELECT 0\x00")) // of the held writes
+		if committed && p.cutAtCommit.CompareAndSwap(true, false) {
+			return net.ErrClosed
+		}
+		_, err := client.Write(said)
+		return err
+	})
+}
+
+// relay hands what from says to pass, until that fails, and tells from what to
+// says.
+func relay(from, to net.Conn, pass func(said []byte) error) {
 	go func() {
-		_, _ = io.Copy(server, client)
-		_ = server.Close()
+		_, _ = io.Copy(from, to)
+		_ = from.Close()
 	}()
 	buf := make([]byte, 64<<10)
 	for {
-		n, err := server.Read(buf)
-		if err != nil {
-			return
-		}
-		committed := bytes.Contains(buf[:n], []byte("COMMIT\x00")) || bytes.Contains(buf[:n], []byte("SELECT 0\x00")) // of the held writes
-		if committed && p.cutAtCommit.CompareAndSwap(true, false) {
-			return
-		}
-		if _, err := client.Write(buf[:n]); err != nil {
+		n, err := from.Read(buf)
+		if err != nil || pass(buf[:n]) != nil {
 			return
 		}
 	}
